@@ -1,0 +1,1 @@
+"""The domain: what a recommendation is. Numpy in, numpy out; no network, clock or hidden chance."""

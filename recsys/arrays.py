@@ -1,0 +1,74 @@
+"""Array aliases. A name says what the numbers mean; the docstring at the edge says their shape."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int32]
+"""Positions of items (or users, queries) in arrays; an item's row is its number for good."""
+
+Scores = NDArray[np.float32]
+"""A model's opinions, or the importance of events; higher is more."""
+
+Mask = NDArray[np.bool_]
+"""True where an item may be used."""
+
+Vectors = NDArray[np.float32]
+"""(n, dim) vectors, one a row."""
+
+Times = NDArray[np.datetime64]
+"""datetime64[s], UTC."""
+
+Offsets = NDArray[np.int64]
+"""(n + 1,) bounds of ragged lists laid end to end: list i is [offsets[i], offsets[i + 1])."""
+
+Kinds = NDArray[np.uint8]
+"""Event types by their code (`recsys.events.EVENT_TYPES`)."""
+
+Keys = NDArray[np.int64]
+"""Pairs of owner (a query or user) and row as one number each, `owner << 32 | row`."""
+
+A = TypeVar("A", bound=NDArray[Any])
+
+SECONDS_A_DAY = 86_400.0
+
+
+def frozen(array: A) -> A:
+    """Return the array itself, marked read-only."""
+    array.flags.writeable = False
+    return array
+
+
+def offsets_of(lengths: NDArray[np.integer]) -> Offsets:
+    """Return the (n + 1,) bounds of lists of these (n,) lengths laid end to end."""
+    bounds = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=bounds[1:])
+    return bounds
+
+
+def owners(offsets: Offsets) -> Rows:
+    """Return, for each entry of ragged lists, the place of the list that holds it."""
+    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+
+
+def keys_of(owners: Rows, rows: Rows) -> Keys:
+    """Return (n,) pairs of owner and row as one number each; rows from 0 to 2^31 - 1."""
+    return owners.astype(np.int64) << 32 | rows
+
+
+def owners_of(keys: Keys) -> Rows:
+    """Return the owner of each pair."""
+    return (keys >> 32).astype(np.int32)
+
+
+def rows_of(keys: Keys) -> Rows:
+    """Return the row of each pair."""
+    return (keys & 0xFFFFFFFF).astype(np.int32)
+
+
+def places_within(groups: Rows | Keys) -> NDArray[np.int64]:
+    """Return each entry's place 0, 1, 2, ... within its run of equal `groups` (sorted)."""
+    return np.arange(groups.size) - np.searchsorted(groups, groups)

@@ -1,0 +1,106 @@
+"""Candidates: what flows through a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.arrays import Mask, Rows, Scores, keys_of, owners_of, places_within, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Items under consideration for a batch of queries, held as parallel columns.
+
+    queries: (n,) int32 place of the query in the batch, ascending.
+    rows: (n,) int32 catalog rows, unique within a query.
+    scores: (n,) float32, higher is better; comparable within one query and stage only.
+    signals: (n, n_sources) float32, what each source of the pipeline said, from 0 (nothing) to 1
+        (its best of the query); no columns until the sources are merged.
+    """
+
+    queries: Rows
+    rows: Rows
+    scores: Scores
+    signals: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if not self.queries.shape == self.rows.shape == self.scores.shape == self.signals.shape[:1]:
+            raise ValueError(
+                f"{self.queries.shape} queries, {self.rows.shape} rows, "
+                f"{self.scores.shape} scores, {self.signals.shape} signals"
+            )
+
+    @classmethod
+    def of(cls, queries: Rows, rows: Rows, scores: Scores) -> Self:
+        """Return candidates of one source, put in order of their queries."""
+        order = np.argsort(queries, kind="stable")
+        signals = np.empty((len(rows), 0), dtype=np.float32)
+        return cls(
+            queries[order].astype(np.int32, copy=False),
+            rows[order].astype(np.int32, copy=False),
+            scores[order].astype(np.float32, copy=False),
+            signals,
+        )
+
+    @classmethod
+    def merged(cls, lists: Sequence[Self]) -> Self:
+        """Return every (query, row) of the lists once; signal j is what list j said of it.
+
+        A source's scores are divided by its best of the query, so that sources with different
+        units can be weighed against each other.
+        """
+        keys = np.concatenate([keys_of(found.queries, found.rows) for found in lists])
+        pairs, places = np.unique(keys, return_inverse=True)
+        signals = np.zeros((len(pairs), len(lists)), dtype=np.float32)
+        start = 0
+        for source, found in enumerate(lists):
+            signals[places[start : start + len(found)], source] = found.relative()
+            start += len(found)
+        queries, rows = owners_of(pairs), rows_of(pairs)
+        return cls(queries, rows, np.zeros(len(pairs), dtype=np.float32), signals)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def relative(self) -> Scores:
+        """Return each score as a share of its query's best; 0 where that is not positive."""
+        if not len(self):
+            return self.scores
+        starts = np.flatnonzero(np.diff(self.queries, prepend=-1))
+        best = np.maximum.reduceat(self.scores, starts)
+        best = np.repeat(best, np.diff(starts, append=len(self)))
+        shares = np.divide(self.scores, best, out=np.zeros_like(self.scores), where=best > 0)
+        positive: Scores = np.maximum(shares, 0.0)
+        return positive
+
+    def take(self, chosen: Mask | NDArray[np.int64]) -> Self:
+        """Return the chosen candidates: where a (n,) mask is true, or at (m,) places."""
+        return replace(
+            self,
+            queries=self.queries[chosen],
+            rows=self.rows[chosen],
+            scores=self.scores[chosen],
+            signals=self.signals[chosen],
+        )
+
+    def scored(self, scores: Scores) -> Self:
+        """Return the same candidates under other (n,) scores."""
+        return replace(self, scores=scores)
+
+    def ordered(self) -> Self:
+        """Return the candidates best first within each query; ties go to the lower row."""
+        return self.take(np.lexsort((self.rows, -self.scores, self.queries)))
+
+    def best(self, limits: Rows) -> Self:
+        """Return the highest scores of each query, best first: at most `limits` (q,) of each."""
+        ordered = self.ordered()
+        return ordered.first(limits)
+
+    def first(self, limits: Rows) -> Self:
+        """Return at most `limits` (q,) candidates of each query, in the order they stand."""
+        return self.take(places_within(self.queries) < limits[self.queries])

@@ -1,0 +1,135 @@
+"""Contexts: all a stage may know of a batch of queries, in rows of one bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from recsys.arrays import Mask, Rows, Times, frozen
+from recsys.ids import UNKNOWN_ROW, ItemId, Vocabulary
+from recsys.interactions import Interactions
+from recsys.interest import Interest
+from recsys.query import Query, Tier
+from recsys.state import HISTORY, OPINIONS, PURCHASES, UserState
+from recsys.timelines import Ragged, Timeline, Weighted
+
+
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """What is asked and known, for q queries.
+
+    now: (q,) datetime64[s], the instant of each query.
+    history, purchases, opinions: what each asker did, newest first (`recsys.state` says what each
+        remembers, and how much).
+    interests: how much each asker cares for which item, by the bundle's `Interest`.
+    seeds: items the list should relate to. excluded: items the request itself rules out.
+    missing: seed and excluded ids that have no row, for each query.
+    """
+
+    queries: tuple[Query, ...]
+    now: Times
+    history: Timeline
+    purchases: Timeline
+    opinions: Timeline
+    interests: Weighted
+    seeds: Ragged
+    excluded: Ragged
+    missing: tuple[tuple[ItemId, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    @classmethod
+    def resolve(
+        cls,
+        queries: Sequence[Query],
+        states: Sequence[UserState],
+        *,
+        vocabulary: Vocabulary,
+        interest: Interest,
+    ) -> Self:
+        """Return the contexts of queries whose askers' states were read: the way of serving."""
+        timelines = (
+            Timeline.of_entries([state.history for state in states], len(vocabulary)),
+            Timeline.of_entries([state.purchases for state in states], len(vocabulary)),
+            Timeline.of_entries([state.opinions for state in states], len(vocabulary)),
+        )
+        return cls._of(queries, timelines, vocabulary, interest)
+
+    @classmethod
+    def replay(
+        cls,
+        queries: Sequence[Query],
+        interactions: Interactions,
+        users: Rows,
+        *,
+        vocabulary: Vocabulary,
+        interest: Interest,
+    ) -> Self:
+        """Return the contexts of queries by these (q,) users after these interactions.
+
+        The way of training and evaluation; it equals `resolve` over the states that the same
+        events leave behind.
+        """
+        timelines = (
+            Timeline.of_interactions(interactions, users, HISTORY),
+            Timeline.of_interactions(interactions, users, PURCHASES),
+            Timeline.of_interactions(interactions, users, OPINIONS),
+        )
+        return cls._of(queries, timelines, vocabulary, interest)
+
+    @classmethod
+    def _of(
+        cls,
+        queries: Sequence[Query],
+        timelines: tuple[Timeline, Timeline, Timeline],
+        vocabulary: Vocabulary,
+        interest: Interest,
+    ) -> Self:
+        instants = [np.datetime64(int(query.now.timestamp()), "s") for query in queries]
+        now = np.array(instants, dtype="datetime64[s]")
+        history, purchases, opinions = timelines
+        seeds, unknown_seeds = _rows_of([query.seeds for query in queries], vocabulary)
+        excluded, unknown_excluded = _rows_of([query.excluded for query in queries], vocabulary)
+        missing = tuple(a + b for a, b in zip(unknown_seeds, unknown_excluded, strict=True))
+        interests = interest.of(history, purchases, now)
+        return cls(
+            tuple(queries), now, history, purchases, opinions, interests, seeds, excluded, missing
+        )
+
+    def limits(self, size: int) -> Rows:
+        """Return the (q,) most items each query wants, `size` where it does not say."""
+        return np.array([query.limit or size for query in self.queries], dtype=np.int32)
+
+    def tiers(self) -> list[Tier]:
+        """Return how much each answer rests on."""
+        remembered = np.diff(self.history.offsets) + np.diff(self.purchases.offsets) > 0
+        seeded = np.diff(self.seeds.offsets) > 0
+        return [
+            _tier(query, bool(knows), bool(seeds))
+            for query, knows, seeds in zip(self.queries, remembered, seeded, strict=True)
+        ]
+
+
+def _tier(query: Query, knows: bool, seeded: bool) -> Tier:
+    if knows and (query.user_id or query.visitor_id):
+        return Tier.PERSONAL
+    return Tier.SESSION if knows or seeded else Tier.POPULAR
+
+
+def _rows_of(
+    lists: Sequence[tuple[ItemId, ...]], vocabulary: Vocabulary
+) -> tuple[Ragged, list[tuple[ItemId, ...]]]:
+    """Return the rows of these ids, each once, and the ids that have none."""
+    rows: list[Rows] = []
+    missing: list[tuple[ItemId, ...]] = []
+    for ids in lists:
+        found = vocabulary.rows(ids)
+        known: Mask = found != UNKNOWN_ROW
+        _, first = np.unique(found[known], return_index=True)
+        rows.append(frozen(found[known][np.sort(first)]))
+        missing.append(tuple(item for item, here in zip(ids, known, strict=True) if not here))
+    return Ragged.of(rows), missing

@@ -1,0 +1,1 @@
+"""How good a bundle is: splits in time, metrics with intervals, replay of the real placements."""

@@ -1,0 +1,38 @@
+"""Splits in time: the past never sees the future."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from recsys.interactions import Interactions
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Events cut at an instant.
+
+    past: events before it. future: events of the window that starts with it.
+    """
+
+    instant: np.datetime64
+    past: Interactions
+    future: Interactions
+
+    @classmethod
+    def at(cls, interactions: Interactions, instant: np.datetime64, days: float) -> Self:
+        """Return the split at an instant, with a window of so many days."""
+        end = instant + np.timedelta64(round(days * 86_400), "s")
+        return cls(instant, interactions.before(instant), interactions.since(instant).before(end))
+
+
+def last_windows(interactions: Interactions, days: float) -> tuple[Split, Split]:
+    """Return the validation and the test split: the last window but one, and the last one."""
+    window = np.timedelta64(round(days * 86_400), "s")
+    end = interactions.times[-1] + np.timedelta64(1, "s")
+    return (
+        Split.at(interactions, end - 2 * window, days),
+        Split.at(interactions, end - window, days),
+    )

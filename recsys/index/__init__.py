@@ -1,0 +1,1 @@
+"""Nearest vectors by inner product, searched inside an eligibility."""

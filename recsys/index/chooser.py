@@ -1,0 +1,127 @@
+"""Which index serves a bundle: decided by recall and time on that bundle's own vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from recsys.arrays import Mask, Vectors
+from recsys.eligibility import Eligibility
+from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan, build_faiss
+from recsys.index.index import ExactIndex, VectorIndex
+from recsys.timelines import Ragged
+
+DEPTHS = (64, 128, 256, 512)
+NARROW_SHARES = (0.3, 0.1, 0.03, 0.01)
+SMALLEST_GRAPH = 5_000
+"""Items below which scoring all of them is faster than walking a graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one plan reached.
+
+    recall: share of the true top k found, over all vectors tried. ms: median per vector.
+    """
+
+    plan: IndexPlan
+    recall: float
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The index to publish, and every trial behind the choice."""
+
+    index: FaissIndex
+    recall: float
+    trials: tuple[Trial, ...]
+
+
+def choose_index(
+    items: Vectors,
+    known: Mask,
+    vectors: Vectors,
+    *,
+    k: int,
+    recall_floor: float,
+    clock: Callable[[], float],
+    rng: np.random.Generator,
+) -> Choice:
+    """Return the fastest index that finds at least `recall_floor` of the true top `k`.
+
+    items: (n_items, dim). vectors: (q, dim) real questions, such as held-out customers.
+    clock: seconds, monotonic; passed in, since the domain reads no clock.
+
+    Flat is always tried; a graph (HNSW) at growing depth until it reaches the floor, with all
+    items eligible and behind random masks. The share below which a mask makes the graph miss the
+    floor becomes `exact_below`.
+    """
+    bench = _Bench(items, known, vectors, k, clock)
+    flat = FaissIndex.build(items, known, IndexPlan(IndexKind.FLAT, 0, NARROW_SHARES[1]))
+    trials = [bench.trial(flat)]
+    if known.sum() >= SMALLEST_GRAPH:
+        graph = build_faiss(items, IndexKind.HNSW)
+        for depth in DEPTHS:
+            plan = IndexPlan(IndexKind.HNSW, depth, 0.0)
+            trials.append(bench.trial(FaissIndex(graph, plan, flat.exact)))
+            if trials[-1].recall >= recall_floor:
+                break
+        good = [trial for trial in trials if trial.recall >= recall_floor]
+        best = min(good, key=lambda trial: trial.ms, default=trials[0])
+        if best.plan.kind is IndexKind.HNSW:
+            share = bench.exact_below(graph, best.plan, recall_floor, rng)
+            plan = IndexPlan(IndexKind.HNSW, best.plan.search_depth, share)
+            return Choice(FaissIndex(graph, plan, flat.exact), best.recall, tuple(trials))
+    return Choice(flat, trials[0].recall, tuple(trials))
+
+
+def recall_of(
+    index: VectorIndex, exact: VectorIndex, vectors: Vectors, k: int, eligible: Eligibility
+) -> float:
+    """Return the share of the exact top k that the index finds, over all vectors."""
+    found, wanted = index.search(vectors, k, eligible).rows, exact.search(vectors, k, eligible).rows
+    hits = [np.isin(true[true >= 0], mine).sum() for mine, true in zip(found, wanted, strict=True)]
+    return float(np.sum(hits) / max((wanted >= 0).sum(), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    items: Vectors
+    known: Mask
+    vectors: Vectors
+    k: int
+    clock: Callable[[], float]
+
+    def trial(self, index: FaissIndex) -> Trial:
+        everything = self._eligible(np.ones(len(self.items), dtype=np.bool_))
+        return Trial(index.plan, self._recall(index, everything), self._ms(index))
+
+    def exact_below(
+        self, graph: Any, plan: IndexPlan, recall_floor: float, rng: np.random.Generator
+    ) -> float:
+        """Return the largest tried share of eligible rows at which the graph misses the floor."""
+        index = FaissIndex(graph, plan, ExactIndex(self.items, self.known))
+        for share in NARROW_SHARES:
+            mask = rng.random(len(self.items)) < share
+            if self._recall(index, self._eligible(mask)) < recall_floor:
+                return share * 1.05  # a mask of about this share is scored exactly too
+        return 0.0
+
+    def _recall(self, index: FaissIndex, eligible: Eligibility) -> float:
+        return recall_of(index, index.exact, self.vectors, self.k, eligible)
+
+    def _ms(self, index: FaissIndex) -> float:
+        one = Eligibility(np.ones(len(self.items), dtype=np.bool_), Ragged.empty(1))
+        times = []
+        for vector in self.vectors[:50]:
+            start = self.clock()
+            index.search(vector[np.newaxis], self.k, one)
+            times.append(self.clock() - start)
+        return float(np.median(times) * 1_000)
+
+    def _eligible(self, mask: Mask) -> Eligibility:
+        return Eligibility(mask, Ragged.empty(len(self.vectors)))

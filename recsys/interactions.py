@@ -1,0 +1,79 @@
+"""Everything that happened, as columns: what models are fitted on and replayed against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys.arrays import Kinds, Mask, Rows, Scores, Times
+from recsys.events import EVENT_CODES, EventType
+
+
+@dataclass(frozen=True, slots=True)
+class Interactions:
+    """Events as parallel columns, in time order.
+
+    users: (n_events,) int32, 0 to n_users - 1.
+    items: (n_events,) int32 item rows, 0 to n_items - 1.
+    kinds: (n_events,) uint8 codes of event types.
+    quantities: (n_events,) float32 pieces, > 0.
+    times: (n_events,) datetime64[s], UTC, ascending.
+    positions: (n_events,) int64 places in the log.
+    baskets: (n_events,) int32; events of one order, or of one user and day, share a number.
+    """
+
+    users: Rows
+    items: Rows
+    kinds: Kinds
+    quantities: Scores
+    times: Times
+    positions: NDArray[np.int64]
+    baskets: Rows
+    n_users: int
+    n_items: int
+
+    def __post_init__(self) -> None:
+        columns = (
+            self.items,
+            self.kinds,
+            self.quantities,
+            self.times,
+            self.positions,
+            self.baskets,
+        )
+        if any(len(column) != len(self.users) for column in columns):
+            raise ValueError(f"columns of unequal length: {[len(column) for column in columns]}")
+        if np.any(self.times[1:] < self.times[:-1]):
+            raise ValueError("events are not in time order")
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, chosen: Mask | NDArray[np.int64]) -> Self:
+        """Return the chosen events, which keep their order."""
+        return type(self)(
+            self.users[chosen],
+            self.items[chosen],
+            self.kinds[chosen],
+            self.quantities[chosen],
+            self.times[chosen],
+            self.positions[chosen],
+            self.baskets[chosen],
+            self.n_users,
+            self.n_items,
+        )
+
+    def before(self, instant: np.datetime64) -> Self:
+        """Return the events before an instant."""
+        return self.take(self.times < instant)
+
+    def since(self, instant: np.datetime64) -> Self:
+        """Return the events at or after an instant."""
+        return self.take(self.times >= instant)
+
+    def of_kind(self, *kinds: EventType) -> Self:
+        """Return the events of these types."""
+        return self.take(np.isin(self.kinds, [EVENT_CODES[kind] for kind in kinds]))

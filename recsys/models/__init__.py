@@ -1,0 +1,1 @@
+"""Frozen arrays that score items. Fitting them is the business of `training`."""

@@ -1,0 +1,1 @@
+"""The one way to make a recommendation: filter, retrieve, rank, select."""

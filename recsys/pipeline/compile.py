@@ -1,0 +1,99 @@
+"""From configuration and bundle to pipelines: one `match` a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from recsys.bundle import ModelBundle
+from recsys.models.blend import Blend
+from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
+from recsys.pipeline.pipeline import NamedSource, Pipeline
+from recsys.pipeline.placement import (
+    AvailableConfig,
+    FilterConfig,
+    NotHiddenConfig,
+    NotPurchasedConfig,
+    NotSeedsConfig,
+    PlacementConfig,
+    SelectorConfig,
+    SourceConfig,
+    SourceKind,
+    TopConfig,
+    VariedConfig,
+)
+from recsys.pipeline.rankers import WeightedSum
+from recsys.pipeline.selectors import Top, Varied
+from recsys.pipeline.sources import (
+    BuyAgain,
+    Nearest,
+    Popular,
+    SimilarToHistory,
+    SimilarToSeeds,
+    Source,
+)
+from recsys.pipeline.stages import Filter, Selector
+
+
+def compile_placements(
+    placements: Mapping[str, PlacementConfig], bundle: ModelBundle
+) -> dict[str, Pipeline]:
+    """Return the pipeline of every placement."""
+    return {name: compile_placement(name, config, bundle) for name, config in placements.items()}
+
+
+def compile_placement(name: str, config: PlacementConfig, bundle: ModelBundle) -> Pipeline:
+    """Return the pipeline of one placement over one bundle.
+
+    A bundle trained before the placement existed has no weights for it: its sources count alike.
+    """
+    blend = bundle.blends.get(name, Blend({}))
+    weights = [blend.weight(source.kind) for source in config.sources]
+    return Pipeline(
+        size=config.size,
+        filters=tuple(_filter(narrowing, bundle) for narrowing in config.filters),
+        sources=tuple(_named(source, bundle) for source in config.sources),
+        ranker=WeightedSum(np.array(weights, dtype=np.float32)),
+        selector=_selector(config.selector, bundle),
+        n_items=len(bundle.catalog),
+    )
+
+
+def _filter(config: FilterConfig, bundle: ModelBundle) -> Filter:
+    match config:
+        case AvailableConfig():
+            return Available(bundle.catalog.available)
+        case NotSeedsConfig():
+            return NotSeeds()
+        case NotHiddenConfig():
+            return NotHidden()
+        case NotPurchasedConfig():
+            return NotPurchased(config.within_days)
+
+
+def _named(config: SourceConfig, bundle: ModelBundle) -> NamedSource:
+    return NamedSource(config.kind, source_of(config.kind, bundle), config.k)
+
+
+def source_of(kind: SourceKind, bundle: ModelBundle) -> Source:
+    """Return the source of this kind over a bundle's models."""
+    match kind:
+        case SourceKind.NEAREST:
+            return Nearest(bundle.factors, bundle.index)
+        case SourceKind.SIMILAR_TO_HISTORY:
+            return SimilarToHistory(bundle.neighbors)
+        case SourceKind.SIMILAR_TO_SEEDS:
+            return SimilarToSeeds(bundle.neighbors)
+        case SourceKind.BUY_AGAIN:
+            return BuyAgain(bundle.repurchase)
+        case SourceKind.POPULAR:
+            return Popular(bundle.popularity)
+
+
+def _selector(config: SelectorConfig, bundle: ModelBundle) -> Selector:
+    match config:
+        case TopConfig():
+            return Top()
+        case VariedConfig():
+            return Varied(bundle.catalog.categories, config.per_category)

@@ -1,0 +1,65 @@
+"""Filters: what may not be shown, decided before retrieval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys.arrays import Mask
+from recsys.context import Contexts
+from recsys.eligibility import Eligibility
+from recsys.events import EVENT_CODES, EventType
+from recsys.timelines import Ragged, Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """Allows what the catalog says may be sold.
+
+    available: (n_items,) bool.
+    """
+
+    available: Mask
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility within the available items."""
+        return eligible.within(self.available)
+
+
+@dataclass(frozen=True, slots=True)
+class NotSeeds:
+    """Refuses the items the list should relate to: they are on the page already."""
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility without each query's seeds."""
+        return eligible.without(contexts.seeds)
+
+
+@dataclass(frozen=True, slots=True)
+class NotHidden:
+    """Refuses items whose newest opinion of this customer is `hide`."""
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility without what each asker has hidden."""
+        newest = contexts.opinions.newest_of_each()
+        return eligible.without(_rows(newest, newest.kinds == EVENT_CODES[EventType.HIDE]))
+
+
+@dataclass(frozen=True, slots=True)
+class NotPurchased:
+    """Refuses what the customer bought within so many days.
+
+    within_days: days; infinity means ever.
+    """
+
+    within_days: float
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility without each asker's own recent purchases."""
+        line = contexts.purchases
+        return eligible.without(_rows(line, line.ages(contexts.now) < np.float32(self.within_days)))
+
+
+def _rows(line: Timeline, chosen: Mask) -> Ragged:
+    return Ragged.of_pairs(line.owners()[chosen], line.rows[chosen], len(line))

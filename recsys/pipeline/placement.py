@@ -1,0 +1,163 @@
+"""Placements: which stages make a list, as configuration. Reads `placements.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from recsys.errors import InvalidInput, NotFound
+
+STRICT = ConfigDict(extra="forbid")
+Positive = Annotated[int, Field(gt=0, le=10_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class AvailableConfig:
+    """Only what may be sold."""
+
+    __pydantic_config__ = STRICT
+    kind: Literal["available"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotSeedsConfig:
+    """Nothing that is on the page already."""
+
+    __pydantic_config__ = STRICT
+    kind: Literal["not_seeds"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotHiddenConfig:
+    """Nothing the customer has hidden."""
+
+    __pydantic_config__ = STRICT
+    kind: Literal["not_hidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class NotPurchasedConfig:
+    """Nothing bought within so many days."""
+
+    __pydantic_config__ = STRICT
+    kind: Literal["not_purchased"]
+    within_days: Annotated[float, Field(gt=0)] = float("inf")
+
+
+FilterConfig = AvailableConfig | NotSeedsConfig | NotHiddenConfig | NotPurchasedConfig
+
+
+class SourceKind(StrEnum):
+    """The candidate sources a placement can use; the value names the source in answers."""
+
+    NEAREST = "nearest"
+    SIMILAR_TO_HISTORY = "similar_to_history"
+    SIMILAR_TO_SEEDS = "similar_to_seeds"
+    BUY_AGAIN = "buy_again"
+    POPULAR = "popular"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """One source and how many candidates it proposes."""
+
+    __pydantic_config__ = STRICT
+    kind: SourceKind
+    k: Positive
+
+
+@dataclass(frozen=True, slots=True)
+class BlendConfig:
+    """A weighted sum of the sources; the weights, chosen on validation, live in the bundle."""
+
+    __pydantic_config__ = STRICT
+    kind: Literal["blend"]
+
+
+@dataclass(frozen=True, slots=True)
+class TopConfig:
+    """The best, as they come."""
+
+    __pydantic_config__ = STRICT
+    kind: Literal["top"]
+
+
+@dataclass(frozen=True, slots=True)
+class VariedConfig:
+    """The best, at most so many of one category in front."""
+
+    __pydantic_config__ = STRICT
+    kind: Literal["varied"]
+    per_category: Positive
+
+
+SelectorConfig = TopConfig | VariedConfig
+
+
+class Situation(StrEnum):
+    """The moment a placement is for, and so how it is replayed in evaluation."""
+
+    VISIT = "visit"
+    """The customer arrives: what will they buy next?"""
+    DISCOVERY = "discovery"
+    """As a visit, for things the customer never bought."""
+    BASKET = "basket"
+    """Items are at hand: what else goes into this basket?"""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementConfig:
+    """One named list.
+
+    situation: how it is judged. size: items in an answer that does not ask for a number.
+    """
+
+    __pydantic_config__ = STRICT
+    situation: Situation
+    size: Annotated[int, Field(gt=0, le=500)]
+    sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
+    filters: tuple[Annotated[FilterConfig, Field(discriminator="kind")], ...] = ()
+    ranker: BlendConfig = field(default_factory=lambda: BlendConfig("blend"))
+    selector: Annotated[SelectorConfig, Field(discriminator="kind")] = field(
+        default_factory=lambda: TopConfig("top")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _PlacementsFile:
+    __pydantic_config__ = STRICT
+    placements: Annotated[dict[str, PlacementConfig], Field(min_length=1)]
+
+
+def read_placements(path: Path) -> Mapping[str, PlacementConfig]:
+    """Return the placements of a TOML file by name.
+
+    Raises NotFound when there is no file, InvalidInput naming the first wrong field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as missing:
+        raise NotFound(f"no placements file at {path}", reason="NO_PLACEMENTS") from missing
+    return parse_placements(text, name=path.name)
+
+
+def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str, PlacementConfig]:
+    """Return the placements of a TOML text; `name` stands in errors for where it came from."""
+    try:
+        return TypeAdapter(_PlacementsFile).validate_python(tomllib.loads(text)).placements
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(name, str(error), "a valid TOML file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{name}: {path}", first.get("input"), first["msg"]) from error
+
+
+DEFAULT_PLACEMENTS = Path(__file__).with_name("placements.toml")
+"""The placements that come with the package, for a shop that brings none of its own."""

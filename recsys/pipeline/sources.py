@@ -1,0 +1,141 @@
+"""Candidate sources: each folds the batch in with its own model and proposes items.
+
+A source also names its anchors: which item of the asker, or of the page, brought a candidate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recsys.arrays import Mask, Rows, Scores, owners
+from recsys.candidates import Candidates
+from recsys.context import Contexts
+from recsys.eligibility import Eligibility
+from recsys.index.index import VectorIndex
+from recsys.models.factors import FactorModel
+from recsys.models.neighbors import NeighborModel
+from recsys.models.popularity import PopularityModel
+from recsys.models.repurchase import RepurchaseModel
+from recsys.timelines import Ragged, Weighted
+
+
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """Items whose vectors are nearest to the customer's, folded in from interests."""
+
+    model: FactorModel
+    index: VectorIndex
+
+    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
+        """Return the items of greatest inner product; nothing for who has no interests."""
+        asking = np.flatnonzero(np.diff(contexts.interests.offsets)).astype(np.int32)
+        vectors = self.model.fold_in(contexts.interests)[asking]
+        hits = self.index.search(vectors, k, of_queries(eligible, asking))
+        found = (hits.rows >= 0) & (hits.scores > 0)
+        queries = np.repeat(asking, found.sum(axis=1))
+        return Candidates.of(queries, hits.rows[found], hits.scores[found])
+
+    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
+        """Return the interest that did most to bring each candidate."""
+        return self.model.anchors(contexts.interests, candidates.queries, candidates.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarToHistory:
+    """Neighbours of what the customer cares for."""
+
+    model: NeighborModel
+
+    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
+        """Return the items most similar to all interests together."""
+        return _best_of(self.model.score(contexts.interests), eligible, k)
+
+    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
+        """Return the interest nearest to each candidate."""
+        return self.model.anchors(contexts.interests, candidates.queries, candidates.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class SimilarToSeeds:
+    """Neighbours of the items on the page or in the cart."""
+
+    model: NeighborModel
+
+    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
+        """Return the items most similar to all seeds together."""
+        return _best_of(self.model.score(_evenly(contexts.seeds)), eligible, k)
+
+    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
+        """Return the seed nearest to each candidate."""
+        return self.model.anchors(_evenly(contexts.seeds), candidates.queries, candidates.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class BuyAgain:
+    """What the customer bought before, by how often, how lately, and how repeatable it is."""
+
+    model: RepurchaseModel
+
+    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
+        """Return the customer's own likeliest repurchases."""
+        scored = self.model.score(contexts.purchases, contexts.now)
+        return _allowed(scored.owners(), scored.rows, scored.weights, eligible, k)
+
+    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
+        """Return each candidate itself: it is here because it was bought."""
+        return candidates.rows
+
+
+@dataclass(frozen=True, slots=True)
+class Popular:
+    """What everybody buys of late; it knows every item, so with it a list is always full."""
+
+    model: PopularityModel
+
+    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
+        """Return the most popular eligible items."""
+        order = self.model.order[eligible.shared[self.model.order]]
+        enough = order[: k + eligible.most_excluded()]  # so many that k remain for every query
+        queries = np.repeat(np.arange(len(contexts), dtype=np.int32), len(enough))
+        rows = np.tile(enough, len(contexts))
+        allowed = eligible.allows(queries, rows)
+        found = Candidates.of(queries[allowed], rows[allowed], self.model.counts[rows[allowed]])
+        return found.first(np.full(len(contexts), k, dtype=np.int32))
+
+    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
+        """Return -1: no item in particular brought a popular one."""
+        return np.full(len(candidates), -1, dtype=np.int32)
+
+
+Source = Nearest | SimilarToHistory | SimilarToSeeds | BuyAgain | Popular
+
+
+def of_queries(eligible: Eligibility, queries: Rows) -> Eligibility:
+    """Return the eligibility of these (m,) queries of the batch alone."""
+    if len(queries) == len(eligible.excluded):
+        return eligible
+    return Eligibility(
+        eligible.shared, Ragged.of([eligible.excluded.at(int(query)) for query in queries])
+    )
+
+
+def _evenly(seeds: Ragged) -> Weighted:
+    """Return the seeds as interests of equal weight, ascending within a query."""
+    ones = np.ones(len(seeds.rows), dtype=np.float32)
+    return Weighted.summed(seeds.owners(), seeds.rows, ones, len(seeds))
+
+
+def _best_of(scores: csr_matrix, eligible: Eligibility, k: int) -> Candidates:
+    queries = owners(scores.indptr.astype(np.int64))
+    return _allowed(queries, scores.indices, scores.data, eligible, k)
+
+
+def _allowed(
+    queries: Rows, rows: Rows, scores: Scores, eligible: Eligibility, k: int
+) -> Candidates:
+    allowed: Mask = eligible.allows(queries, rows)
+    found = Candidates.of(queries[allowed], rows[allowed], scores[allowed])
+    return found.best(np.full(len(eligible.excluded), k, dtype=np.int32))

@@ -1,0 +1,48 @@
+"""The four stages of a pipeline, each over a whole batch of queries, and their laws."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from recsys.arrays import Rows, Scores
+from recsys.candidates import Candidates
+from recsys.context import Contexts
+from recsys.eligibility import Eligibility
+
+
+class Filter(Protocol):
+    """Narrows what may be shown. Law: the result allows nothing that was not allowed before."""
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility less what this filter refuses."""
+
+
+class CandidateSource(Protocol):
+    """Proposes items.
+
+    Laws: per query, rows are unique, eligible and at most `k`; a batch equals its queries one by
+    one; a query about which the source knows nothing gets nothing.
+    """
+
+    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
+        """Return up to `k` candidates of each query, with this source's own scores."""
+
+    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
+        """Return the (n,) item of the asker or the page that brought each candidate, or -1."""
+
+
+class Ranker(Protocol):
+    """Scores merged candidates. Law: permuting candidates permutes scores."""
+
+    def score(self, contexts: Contexts, candidates: Candidates) -> Scores:
+        """Return a (n,) score for each candidate, higher is better."""
+
+    def contributions(self, candidates: Candidates) -> Scores:
+        """Return the (n, n_sources) part of each source in the scores."""
+
+
+class Selector(Protocol):
+    """Orders and cuts the ranked list. Laws: a subset; at most `limits` (q,) of each query."""
+
+    def select(self, contexts: Contexts, ranked: Candidates, limits: Rows) -> Candidates:
+        """Return the chosen candidates, best first within each query."""

@@ -1,0 +1,111 @@
+"""What is asked, and what is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from recsys.ids import ItemId
+
+MOST_ITEMS = 500
+MOST_SEEDS = 50
+MOST_EXCLUDED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One list that somebody asks for.
+
+    placement: name of a configured placement.
+    now: the instant of asking, UTC; everything that depends on time depends on this.
+    user_id, visitor_id, session_id: whoever asks, under the ids the caller knows; all may be empty.
+    seeds: items the list should relate to: the product on the page, the cart. At most 50.
+    excluded: items that may not be in the list. At most 1,000.
+    limit: most items to return, 1 to 500; 0 means the placement's own size.
+    """
+
+    placement: str
+    now: datetime
+    user_id: str = ""
+    visitor_id: str = ""
+    session_id: str = ""
+    seeds: tuple[ItemId, ...] = ()
+    excluded: tuple[ItemId, ...] = ()
+    limit: int = 0
+
+
+class Tier(StrEnum):
+    """How much about the asker an answer rests on."""
+
+    PERSONAL = "personal"
+    """The asker's own history, known under a user or visitor id."""
+    SESSION = "session"
+    """This session's events, or the seed items, alone."""
+    POPULAR = "popular"
+    """Nothing is known: what everybody buys."""
+
+
+class ReasonCode(StrEnum):
+    """Why an item is in a list, as data."""
+
+    BOUGHT_BEFORE = "bought_before"
+    SEEN_BEFORE = "seen_before"
+    SIMILAR_TO_SEED = "similar_to_seed"
+    SIMILAR_TO_HISTORY = "similar_to_history"
+    LIKE_YOUR_TASTE = "like_your_taste"
+    POPULAR = "popular"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one item is in a list.
+
+    text: one English sentence.
+    anchors: items of the asker, or of the page, that brought it here, strongest first.
+    """
+
+    code: ReasonCode
+    text: str
+    anchors: tuple[ItemId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendedItem:
+    """One item of an answer.
+
+    position: 1-based place in the list.
+    score: higher is better; comparable within this list only.
+    source: the candidate source that weighed most.
+    """
+
+    item_id: ItemId
+    title: str
+    position: int
+    score: float
+    source: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """The answer to one query.
+
+    bundle_version: the release that answered.
+    attribution_token: to be echoed by events that follow from this list.
+    degraded: empty, or why less was used than is known, such as `STATE_UNAVAILABLE`.
+    missing_ids: seeds and excluded items this release knows nothing of; not an error.
+    """
+
+    items: tuple[RecommendedItem, ...]
+    placement: str
+    tier: Tier
+    bundle_version: str
+    attribution_token: str
+    degraded: str = ""
+    missing_ids: tuple[ItemId, ...] = ()
+
+    @property
+    def item_ids(self) -> tuple[ItemId, ...]:
+        """The ids alone, in order."""
+        return tuple(item.item_id for item in self.items)

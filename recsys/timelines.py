@@ -1,0 +1,194 @@
+"""Timelines: what each of a batch of customers did, newest first, as ragged columns.
+
+They come from states (serving) or from interactions (replay and training), by the same rules
+and limits, so that a model sees a customer alike in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from recsys.arrays import (
+    SECONDS_A_DAY,
+    Kinds,
+    Mask,
+    Offsets,
+    Rows,
+    Scores,
+    Times,
+    frozen,
+    keys_of,
+    offsets_of,
+    owners,
+    owners_of,
+    places_within,
+    rows_of,
+)
+from recsys.interactions import Interactions
+from recsys.state import Entries, Facet
+
+
+@dataclass(frozen=True, slots=True)
+class Ragged:
+    """Item rows of different number for each query, laid end to end.
+
+    offsets: (q + 1,) int64 bounds.
+    rows: (n,) int32.
+    """
+
+    offsets: Offsets
+    rows: Rows
+
+    @classmethod
+    def of(cls, lists: Sequence[Rows]) -> Self:
+        """Return these lists end to end."""
+        lengths = np.array([len(rows) for rows in lists], dtype=np.int64)
+        rows = np.concatenate(lists) if len(lists) else np.empty(0, dtype=np.int32)
+        return cls(offsets_of(lengths), frozen(rows.astype(np.int32, copy=False)))
+
+    @classmethod
+    def of_pairs(cls, queries: Rows, rows: Rows, n_queries: int) -> Self:
+        """Return the lists of these (query, row) pairs, in their order within each query."""
+        order = np.argsort(queries, kind="stable")
+        return cls(offsets_of(np.bincount(queries, minlength=n_queries)), rows[order])
+
+    @classmethod
+    def empty(cls, n_queries: int) -> Self:
+        """Return an empty list for each query."""
+        return cls(np.zeros(n_queries + 1, dtype=np.int64), np.empty(0, dtype=np.int32))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def owners(self) -> Rows:
+        """Return each entry's query."""
+        return owners(self.offsets)
+
+    def at(self, query: int) -> Rows:
+        """Return one query's rows."""
+        return self.rows[self.offsets[query] : self.offsets[query + 1]]
+
+    def joined(self, other: Self) -> Self:
+        """Return, for each query, the rows of both, its own first."""
+        queries = np.concatenate((self.owners(), other.owners()))
+        return self.of_pairs(queries, np.concatenate((self.rows, other.rows)), len(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Item rows with a weight for each query; each row once a query.
+
+    offsets: (q + 1,) int64 bounds. rows: (n,) int32, ascending within a query.
+    weights: (n,) float32.
+    """
+
+    offsets: Offsets
+    rows: Rows
+    weights: Scores
+
+    @classmethod
+    def summed(cls, queries: Rows, rows: Rows, weights: Scores, n_queries: int) -> Self:
+        """Return the weights of equal (query, row) pairs added up."""
+        keys = keys_of(queries, rows)
+        pairs, places = np.unique(keys, return_inverse=True)
+        totals = np.bincount(places, weights=weights, minlength=len(pairs)).astype(np.float32)
+        counts = np.bincount(owners_of(pairs), minlength=n_queries)
+        return cls(offsets_of(counts), rows_of(pairs), totals)
+
+    def owners(self) -> Rows:
+        """Return each entry's query."""
+        return owners(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Events of a batch of customers, newest first.
+
+    offsets: (q + 1,) int64 bounds.
+    rows: (n,) int32 item rows. times: (n,) datetime64[s].
+    kinds: (n,) uint8 codes of event types. quantities: (n,) float32 pieces.
+    """
+
+    offsets: Offsets
+    rows: Rows
+    times: Times
+    kinds: Kinds
+    quantities: Scores
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @classmethod
+    def of_entries(cls, states: Sequence[Entries], n_items: int) -> Self:
+        """Return the timeline of these packed sets; rows the bundle does not know are left out."""
+        lengths = np.array([len(entries) for entries in states], dtype=np.int64)
+        every = np.concatenate(states)
+        line = cls(
+            offsets_of(lengths),
+            every["row"].astype(np.int32),
+            every["time"].astype(np.int64).astype("datetime64[s]"),
+            every["kind"].astype(np.uint8),
+            every["quantity"].astype(np.float32),
+        )
+        return line.take(every["row"] < n_items)
+
+    @classmethod
+    def of_interactions(cls, interactions: Interactions, users: Rows, facet: Facet) -> Self:
+        """Return the timeline of these (q,) users, under the facet's kinds and limit."""
+        place = np.full(interactions.n_users, -1, dtype=np.int32)
+        place[users] = np.arange(len(users), dtype=np.int32)
+        chosen = np.flatnonzero(
+            (place[interactions.users] >= 0) & facet.remembers()[interactions.kinds]
+        )
+        newest_first = chosen[
+            np.lexsort((interactions.positions[chosen], interactions.times[chosen]))[::-1]
+        ]
+        queries = place[interactions.users[newest_first]]
+        order = newest_first[np.argsort(queries, kind="stable")]
+        queries = place[interactions.users[order]]
+        order = order[places_within(queries) < facet.limit]
+        counts = np.bincount(place[interactions.users[order]], minlength=len(users))
+        return cls(
+            offsets_of(counts),
+            interactions.items[order],
+            interactions.times[order],
+            interactions.kinds[order],
+            np.clip(np.rint(interactions.quantities[order]), 1, 255).astype(np.float32),
+        )
+
+    def owners(self) -> Rows:
+        """Return each entry's query."""
+        return owners(self.offsets)
+
+    def take(self, chosen: Mask) -> Self:
+        """Return the entries where the (n,) mask is true."""
+        if chosen.all():
+            return self
+        counts = np.bincount(self.owners()[chosen], minlength=len(self))
+        return type(self)(
+            offsets_of(counts),
+            self.rows[chosen],
+            self.times[chosen],
+            self.kinds[chosen],
+            self.quantities[chosen],
+        )
+
+    def ages(self, now: Times) -> Scores:
+        """Return each entry's age in days at its query's instant, at least 0."""
+        seconds = (now[self.owners()] - self.times).astype(np.float64)
+        return np.maximum(seconds / SECONDS_A_DAY, 0.0).astype(np.float32)
+
+    def newest_of_each(self) -> Self:
+        """Return the newest entry of each row within each query."""
+        keys = keys_of(self.owners(), self.rows)
+        _, first = np.unique(keys, return_index=True)
+        chosen = np.zeros(len(self.rows), dtype=np.bool_)
+        chosen[first] = True
+        return self.take(chosen)

@@ -1,0 +1,107 @@
+"""The laws of every vector index, held against a search by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsys.eligibility import Eligibility
+from recsys.index.chooser import choose_index, recall_of
+from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
+from recsys.index.index import ExactIndex, VectorIndex
+from recsys.timelines import Ragged
+
+N_ITEMS, DIM = 400, 8
+
+
+def _items(seed: int = 7) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    items = rng.normal(size=(N_ITEMS, DIM)) * rng.lognormal(0, 1, size=(N_ITEMS, 1))
+    items[::10] = 0.0  # nobody bought these
+    return items.astype(np.float32)
+
+
+ITEMS = _items()
+KNOWN = np.any(ITEMS != 0, axis=1)
+INDEXES: dict[str, VectorIndex] = {
+    "exact": ExactIndex(ITEMS, KNOWN),
+    "flat": FaissIndex.build(ITEMS, KNOWN, IndexPlan(IndexKind.FLAT, 0, 0.0)),
+    "flat, exact behind masks": FaissIndex.build(ITEMS, KNOWN, IndexPlan(IndexKind.FLAT, 0, 0.5)),
+    "graph": FaissIndex.build(ITEMS, KNOWN, IndexPlan(IndexKind.HNSW, 512, 0.0)),
+}
+MISSES_NONE = ["exact", "flat", "flat, exact behind masks"]
+
+
+@st.composite
+def searches(draw: st.DrawFn) -> tuple[np.ndarray, int, Eligibility]:
+    """Draw vectors, a depth and an eligibility from everything to nothing."""
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    n_queries, k = draw(st.integers(1, 4)), draw(st.integers(1, 50))
+    mask = rng.random(N_ITEMS) < draw(st.sampled_from([0.0, 0.01, 0.3, 0.7, 1.0]))
+    excluded = [
+        rng.choice(N_ITEMS, draw(st.integers(0, 60)), replace=False).astype(np.int32)
+        for _ in range(n_queries)
+    ]
+    vectors = rng.normal(size=(n_queries, DIM)).astype(np.float32)
+    return vectors, k, Eligibility(mask, Ragged.of(excluded))
+
+
+@pytest.mark.parametrize("name", INDEXES)
+@given(search=searches())
+def test_hits_are_eligible_unique_and_truly_scored_best_first(
+    name: str, search: tuple[np.ndarray, int, Eligibility]
+) -> None:
+    vectors, k, eligible = search
+
+    hits = INDEXES[name].search(vectors, k, eligible)
+
+    assert hits.rows.shape == hits.scores.shape == (len(vectors), k)
+    for query, (rows, scores) in enumerate(zip(hits.rows, hits.scores, strict=True)):
+        found = rows >= 0
+        assert np.all(found[:-1] >= found[1:])
+        assert len(set(rows[found].tolist())) == found.sum()
+        assert (eligible.of_query(query) & KNOWN)[rows[found]].all()
+        assert scores[found] == pytest.approx(
+            ITEMS[rows[found]] @ vectors[query], rel=1e-4, abs=1e-4
+        )
+        assert np.all(np.diff(scores[found]) <= 1e-5)
+
+
+@pytest.mark.parametrize("name", MISSES_NONE)
+@given(search=searches())
+def test_exact_indexes_find_the_true_best(
+    name: str, search: tuple[np.ndarray, int, Eligibility]
+) -> None:
+    vectors, k, eligible = search
+
+    hits = INDEXES[name].search(vectors, k, eligible)
+
+    for query, scores in enumerate(hits.scores):
+        allowed = eligible.of_query(query) & KNOWN
+        wanted = np.sort(ITEMS[allowed] @ vectors[query])[::-1][:k]
+        assert scores[: len(wanted)] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+        assert np.all(np.isneginf(scores[len(wanted) :]))
+
+
+def test_a_graph_blind_behind_narrow_masks_is_not_used_there() -> None:
+    rng = np.random.default_rng(3)
+    items = rng.normal(size=(6_000, 16)).astype(np.float32)
+    questions = rng.normal(size=(40, 16)).astype(np.float32)
+    ticks = iter(range(1_000_000))
+
+    choice = choose_index(
+        items,
+        np.ones(6_000, dtype=np.bool_),
+        questions,
+        k=50,
+        recall_floor=0.95,
+        clock=lambda: float(next(ticks)),
+        rng=rng,
+    )
+
+    narrow = Eligibility(rng.random(6_000) < 0.01, Ragged.empty(40))
+    assert choice.recall >= 0.95
+    assert recall_of(choice.index, choice.index.exact, questions, 50, narrow) >= 0.95
+    assert {trial.plan.kind for trial in choice.trials} == {IndexKind.FLAT, IndexKind.HNSW}

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from recsys.errors import InvalidInput, NotFound
+from recsys.pipeline.placement import DEFAULT_PLACEMENTS, parse_placements, read_placements
+
+GOOD = """
+[placements.home]
+situation = "visit"
+size = 10
+sources = [{ kind = "popular", k = 10 }]
+"""
+
+
+def test_the_placements_that_come_along_are_home_product_cart_and_email() -> None:
+    assert set(read_placements(DEFAULT_PLACEMENTS)) == {"home", "product", "cart", "email"}
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (("size = 10", "size = 0"), "placements.home.size"),
+        (("size = 10", "size = 501"), "placements.home.size"),
+        (("size = 10", "size = 10\ncolour = 'red'"), "placements.home.colour"),
+        (("k = 10", "k = 10, depth = 3"), r"sources.0.depth"),
+        (('"popular"', '"magic"'), r"sources.0.kind"),
+        (('"visit"', '"stroll"'), "placements.home.situation"),
+        (("[{", "[] #[{"), "placements.home.sources"),
+        (("size = 10", "size = 10\nfilters = [{ kind = 'nice' }]"), r"filters.0"),
+    ],
+)
+def test_a_wrong_field_is_refused_at_every_depth_by_its_path(
+    change: tuple[str, str], field: str
+) -> None:
+    with pytest.raises(InvalidInput, match=field):
+        parse_placements(GOOD.replace(*change))
+
+
+def test_text_that_is_not_toml_is_refused_by_the_files_name() -> None:
+    with pytest.raises(InvalidInput, match=r"mine\.toml"):
+        parse_placements("[[", name="mine.toml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"none\.toml"):
+        read_placements(tmp_path / "none.toml")

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys.bundle import MANIFEST_FILE, ModelBundle, _digest
+from recsys.errors import CorruptBundle
+from recsys.pipeline.compile import compile_placements
+from recsys.pipeline.placement import parse_placements
+from tests import shop
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    shop.bundle().save(tmp_path / "v1")
+    return tmp_path / "v1"
+
+
+def test_a_loaded_bundle_answers_as_the_one_that_was_saved(saved: Path) -> None:
+    contexts = shop.contexts([shop.bought("bread", "coffee")])
+    placements = parse_placements(shop.PLACEMENTS)
+
+    loaded = compile_placements(placements, ModelBundle.load(saved))["home"].run(contexts)
+
+    fresh = compile_placements(placements, shop.bundle())["home"].run(contexts)
+    assert loaded.rows.tolist() == fresh.rows.tolist()
+    assert loaded.scores.tolist() == fresh.scores.tolist()
+
+
+def test_every_single_changed_byte_is_refused_with_the_files_name(saved: Path) -> None:
+    rng = np.random.default_rng(1)
+    for path in sorted(saved.iterdir()):
+        if path.name == MANIFEST_FILE:
+            continue
+        whole = path.read_bytes()
+        place = int(rng.integers(len(whole)))
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+
+        with pytest.raises(CorruptBundle, match=path.name):
+            ModelBundle.load(saved)
+
+        path.write_bytes(whole)
+    assert ModelBundle.load(saved).version == "v1"
+
+
+def test_a_missing_or_added_file_is_refused(saved: Path) -> None:
+    (saved / "extra.npy").write_bytes(b"x")
+    with pytest.raises(CorruptBundle, match=r"extra\.npy"):
+        ModelBundle.load(saved)
+
+    (saved / "extra.npy").unlink()
+    (saved / "prices.npy").unlink()
+    with pytest.raises(CorruptBundle, match=r"prices\.npy is missing"):
+        ModelBundle.load(saved)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 1}', "not json"])
+def test_a_manifest_that_is_none_is_refused(saved: Path, text: str) -> None:
+    (saved / MANIFEST_FILE).write_text(text)
+
+    with pytest.raises(CorruptBundle, match="manifest"):
+        ModelBundle.load(saved)
+
+
+def test_a_newer_format_is_refused_with_what_to_do(saved: Path) -> None:
+    content = json.loads((saved / MANIFEST_FILE).read_text())
+    (saved / MANIFEST_FILE).write_text(json.dumps({**content, "format": 99}))
+
+    with pytest.raises(CorruptBundle, match="format 99, this version reads 1"):
+        ModelBundle.load(saved)
+
+
+def test_a_pickled_array_is_never_opened(saved: Path) -> None:
+    array = np.array([{"code": "runs"}], dtype=object)
+    np.save(saved / "prices.npy", array, allow_pickle=True)
+    content = json.loads((saved / MANIFEST_FILE).read_text())
+
+    content["files"]["prices.npy"] = _digest(saved / "prices.npy")
+    (saved / MANIFEST_FILE).write_text(json.dumps(content))
+
+    with pytest.raises(CorruptBundle, match="Python objects"):
+        ModelBundle.load(saved)
+
+
+def test_a_save_that_fails_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("recsys.bundle.np.save", full)
+
+    with pytest.raises(OSError, match="No space left"):
+        shop.bundle().save(tmp_path / "v1")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_learned_alone_decides_the_digest(tmp_path: Path) -> None:
+    first = shop.bundle("v1").save(tmp_path / "v1")
+    second = shop.bundle("v2").save(tmp_path / "v2")
+
+    assert first.manifest.digest == second.manifest.digest

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recsys.candidates import Candidates
+
+
+def _found(*triples: tuple[int, int, float]) -> Candidates:
+    queries, rows, scores = zip(*triples, strict=True)
+    return Candidates.of(
+        np.array(queries, dtype=np.int32),
+        np.array(rows, dtype=np.int32),
+        np.array(scores, dtype=np.float32),
+    )
+
+
+def test_merging_keeps_each_item_once_with_what_every_source_said() -> None:
+    first = _found((0, 5, 10.0), (0, 3, 5.0), (1, 5, 2.0))
+    second = _found((0, 3, 0.2), (1, 7, 0.4))
+
+    merged = Candidates.merged([first, second])
+
+    assert merged.queries.tolist() == [0, 0, 1, 1]
+    assert merged.rows.tolist() == [3, 5, 5, 7]
+    assert merged.signals.tolist() == [[0.5, 1.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]
+
+
+def test_best_gives_each_query_its_own_number_and_ties_go_to_the_lower_row() -> None:
+    found = _found((0, 9, 1.0), (0, 2, 1.0), (0, 4, 3.0), (1, 1, 0.5), (1, 8, 0.7))
+
+    best = found.best(np.array([2, 1], dtype=np.int32))
+
+    assert best.queries.tolist() == [0, 0, 1]
+    assert best.rows.tolist() == [4, 2, 8]
+
+
+def test_scores_that_are_not_positive_count_nothing_once_merged() -> None:
+    merged = Candidates.merged([_found((0, 1, -2.0), (0, 2, 0.0), (1, 3, 4.0), (1, 4, -1.0))])
+
+    assert merged.signals[:, 0].tolist() == [0.0, 0.0, 1.0, 0.0]
+
+
+def test_columns_of_unequal_length_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"\(2,\) rows"):
+        Candidates(
+            np.zeros(1, dtype=np.int32),
+            np.zeros(2, dtype=np.int32),
+            np.zeros(1, dtype=np.float32),
+            np.zeros((1, 0), dtype=np.float32),
+        )

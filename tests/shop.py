@@ -1,0 +1,197 @@
+"""A tiny shop whose right answers a person can work out.
+
+Ten items. Popularity falls with the row: bread sells most, cake not at all; cake is sold out.
+Bread, butter and jam are bought together; so are coffee, milk and sugar; so are soap and sponge.
+Vectors point along three tastes: breakfast (x), coffee (y), cleaning (z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from recsys.arrays import Rows, Vectors, offsets_of
+from recsys.bundle import ModelBundle
+from recsys.catalog import Catalog, Item
+from recsys.context import Contexts
+from recsys.events import EVENT_CODES, EventType
+from recsys.ids import ItemId, Vocabulary
+from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
+from recsys.interest import DEFAULT_WEIGHTS, Interest
+from recsys.manifest import Manifest
+from recsys.models.blend import Blend
+from recsys.models.factors import FactorModel
+from recsys.models.neighbors import NeighborModel
+from recsys.models.popularity import PopularityModel
+from recsys.models.repurchase import RepurchaseModel
+from recsys.query import Query
+from recsys.state import (
+    ENTRY,
+    HISTORY,
+    OPINIONS,
+    PURCHASES,
+    Entries,
+    Facet,
+    UserState,
+    merged,
+    no_entries,
+)
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+DAY = 86_400
+
+ITEMS = ("bread", "butter", "jam", "coffee", "milk", "sugar", "soap", "sponge", "tea", "cake")
+SOLD_OUT = "cake"
+GROUPS = (("bread", "butter", "jam"), ("coffee", "milk", "sugar"), ("soap", "sponge"))
+CATEGORIES = (
+    "Bakery",
+    "Dairy",
+    "Pantry",
+    "Drinks",
+    "Dairy",
+    "Pantry",
+    "Cleaning",
+    "Cleaning",
+    "Drinks",
+    "Bakery",
+)
+ROW = {item: row for row, item in enumerate(ITEMS)}
+
+PLACEMENTS = """
+[placements.home]
+situation = "visit"
+size = 4
+filters = [{ kind = "available" }, { kind = "not_hidden" }, { kind = "not_seeds" },
+           { kind = "not_purchased", within_days = 1.0 }]
+sources = [{ kind = "buy_again", k = 10 }, { kind = "nearest", k = 10 },
+           { kind = "similar_to_history", k = 10 }, { kind = "popular", k = 10 }]
+
+[placements.product]
+situation = "basket"
+size = 3
+filters = [{ kind = "available" }, { kind = "not_seeds" }]
+sources = [{ kind = "similar_to_seeds", k = 10 }, { kind = "popular", k = 10 }]
+
+[placements.email]
+situation = "discovery"
+size = 3
+filters = [{ kind = "available" }, { kind = "not_hidden" }, { kind = "not_purchased" }]
+sources = [{ kind = "nearest", k = 10 }, { kind = "popular", k = 10 }]
+selector = { kind = "varied", per_category = 1 }
+"""
+
+
+def catalog() -> Catalog:
+    """Return the ten items."""
+    items = {
+        row: Item(ItemId(name), name.title(), category, price=1.0 + row, available=name != SOLD_OUT)
+        for row, (name, category) in enumerate(zip(ITEMS, CATEGORIES, strict=True))
+    }
+    return Catalog.of(Vocabulary.of(ITEMS), items)
+
+
+def bundle(version: str = "v1", *, blends: dict[str, Blend] | None = None) -> ModelBundle:
+    """Return a bundle with hand-made models of the shop."""
+    factors = FactorModel.of(_vectors(), regularization=0.1, alpha=1.0)
+    plan = IndexPlan(IndexKind.FLAT, 0, 0.0)
+    return ModelBundle(
+        manifest=_manifest(version),
+        catalog=catalog(),
+        interest=Interest.of_types(DEFAULT_WEIGHTS, 30.0),
+        factors=factors,
+        index=FaissIndex.build(factors.items, factors.known, plan),
+        neighbors=neighbors(),
+        repurchase=RepurchaseModel(np.full(len(ITEMS), 0.5, dtype=np.float32), 30.0),
+        popularity=PopularityModel.of(np.arange(len(ITEMS), 0, -1).astype(np.float32) - 1),
+        blends=blends
+        if blends is not None
+        else {"home": Blend({"popular": 0.1}), "product": Blend({"popular": 0.1})},
+    )
+
+
+def neighbors() -> NeighborModel:
+    """Return the similarities 0.9, 0.8, … within each group of items bought together."""
+    lists: list[list[int]] = [[] for _ in ITEMS]
+    for group in GROUPS:
+        for item in group:
+            lists[ROW[item]] = [ROW[other] for other in group if other != item]
+    lengths = np.array([len(found) for found in lists])
+    rows = np.array([row for found in lists for row in found], dtype=np.int32)
+    similarities = np.array([0.9 - 0.1 * place for found in lists for place in range(len(found))])
+    return NeighborModel(offsets_of(lengths), rows, similarities.astype(np.float32))
+
+
+def entries(events: Sequence[tuple[EventType, str, float]], facet: Facet) -> Entries:
+    """Return the packed set that a facet keeps of these (type, item, days ago)."""
+    now = int(NOW.timestamp())
+    packed = [
+        (round(now - days * DAY), position, ROW[item], EVENT_CODES[kind], 1)
+        for position, (kind, item, days) in enumerate(events, start=1)
+        if kind in facet.kinds
+    ]
+    return merged(np.array(packed, dtype=ENTRY), no_entries(), facet.limit)
+
+
+def state(*events: tuple[EventType, str, float]) -> UserState:
+    """Return the state that these (type, item, days ago) leave behind."""
+    return UserState(
+        entries(events, HISTORY), entries(events, PURCHASES), entries(events, OPINIONS)
+    )
+
+
+def bought(*items: str, days: float = 10.0) -> UserState:
+    """Return the state of who bought these items so many days ago."""
+    return state(*((EventType.PURCHASE, item, days) for item in items))
+
+
+def query(placement: str = "home", **fields: object) -> Query:
+    """Return a query of a known user, now."""
+    return replace(Query(placement, NOW, user_id="anna"), **fields)  # type: ignore[arg-type]
+
+
+def contexts(states: Sequence[UserState], queries: Sequence[Query] | None = None) -> Contexts:
+    """Return the contexts of these states, each asking for `home` unless queries say otherwise."""
+    asked = queries or [query() for _ in states]
+    whole = bundle()
+    return Contexts.resolve(
+        asked, states, vocabulary=whole.catalog.vocabulary, interest=whole.interest
+    )
+
+
+def names(rows: Rows) -> list[str]:
+    """Return the items at these rows."""
+    return [ITEMS[row] for row in rows.tolist()]
+
+
+def _vectors() -> Vectors:
+    vectors = np.zeros((len(ITEMS), 3), dtype=np.float32)
+    for taste, group in enumerate(GROUPS):
+        for place, item in enumerate(group):
+            vectors[ROW[item], taste] = 1.0 - 0.1 * place
+    return vectors
+
+
+def _manifest(version: str) -> Manifest:
+    return Manifest(
+        version=version,
+        created="2026-11-22T12:00:00+00:00",
+        log_position=0,
+        lake_versions={"events": 1},
+        numbers={
+            "regularization": 0.1,
+            "alpha": 1.0,
+            "search_depth": 0,
+            "exact_below": 0.0,
+            "interest_half_life_days": 30.0,
+            "repurchase_half_life_days": 30.0,
+        },
+        index_kind="flat",
+        blends={"home": {"popular": 0.1}, "product": {"popular": 0.1}},
+        settings="",
+        metrics={"home.ndcg_at_10": 0.5},
+        counts={"n_items": len(ITEMS)},
+        packages={},
+    )
