@@ -1,0 +1,1 @@
+"""What serving remembers of each customer: keys, store, and the embedded server behind it."""

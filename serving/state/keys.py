@@ -1,0 +1,159 @@
+"""Ids as keyed hashes: the one place where what Redis and logs may see is made."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import NewType, Self
+
+from recsys.errors import InvalidInput, Unavailable
+from recsys.events import Event
+from recsys.query import Query
+
+StateKey = NewType("StateKey", str)
+"""Where one customer's state is kept: a prefix, then the hashed id as the hash tag of a cluster."""
+
+SECRET_BYTES = 32
+
+
+class IdKind(StrEnum):
+    """What an id names, the most durable first."""
+
+    USER = "user"
+    VISITOR = "visitor"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """The key of all hashed ids of one installation: 32 random bytes, in no log and no repr.
+
+    Whoever loses it loses the state of every customer, since no key can be found again.
+    """
+
+    value: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.value) != SECRET_BYTES:
+            raise ValueError(f"a secret of {len(self.value)} bytes, wanted {SECRET_BYTES}")
+
+    @classmethod
+    def load_or_create(cls, path: Path) -> Self:
+        """Return the secret in this file, made at the first start, readable by its owner alone.
+
+        Processes that race all return the same one. Raises Unavailable when the file is damaged
+        or cannot be read or written.
+        """
+        with _explained(path):
+            if not path.exists():
+                _create(path)
+            return cls._checked(path.read_bytes(), path)
+
+    @classmethod
+    def _checked(cls, value: bytes, path: Path) -> Self:
+        if len(value) == SECRET_BYTES:
+            return cls(value)
+        raise Unavailable(
+            f"{path} holds {len(value)} bytes, wanted {SECRET_BYTES}: put the file back from a "
+            "backup; a new one would orphan the state of every customer",
+            reason="SECRET_DAMAGED",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StateKeys:
+    """Makes the keys of one shop.
+
+    prefix: of every key, so that shops can share one Redis; without braces.
+    """
+
+    secret: Secret
+    prefix: str = "recsys:"
+
+    def __post_init__(self) -> None:
+        if not self.prefix.isprintable() or set(self.prefix) & set("{}"):
+            raise InvalidInput("redis_key_prefix", self.prefix, "printable text without braces")
+
+    def customer(self, kind: IdKind, external_id: str) -> StateKey:
+        """Return the key of whoever has this id of this kind."""
+        hashed = self._hashed(external_id, kind.value, n_bytes=16)
+        return StateKey(f"{self.prefix}{{{hashed}}}")
+
+    def of_event(self, event: Event) -> StateKey:
+        """Return the one key an event is applied under: its most durable id's."""
+        return self.customer(*most_durable(event))
+
+    def of_query(self, query: Query) -> tuple[StateKey, ...]:
+        """Return the keys of every id a query gives, the most durable first; perhaps none."""
+        ids = zip(IdKind, (query.user_id, query.visitor_id, query.session_id), strict=True)
+        return tuple(self.customer(kind, given) for kind, given in ids if given)
+
+    def shared(self, name: str) -> str:
+        """Return the key of a value that belongs to no customer."""
+        return f"{self.prefix}{name}"
+
+    def hashed_for_logs(self, external_id: str) -> str:
+        """Return 16 letters and digits that stand for an id in logs; they are no key."""
+        return self._hashed(external_id, "logs", n_bytes=8)
+
+    def _hashed(self, external_id: str, purpose: str, *, n_bytes: int) -> str:
+        key, person = self.secret.value, purpose.encode()
+        hashed = blake2b(external_id.encode(), digest_size=n_bytes, key=key, person=person)
+        return hashed.hexdigest()
+
+
+def most_durable(event: Event) -> tuple[IdKind, str]:
+    """Return the id an event counts for: the user's, else the visitor's, else the session's."""
+    if event.user_id:
+        return IdKind.USER, event.user_id
+    if event.visitor_id:
+        return IdKind.VISITOR, event.visitor_id
+    if event.session_id:
+        return IdKind.SESSION, event.session_id
+    raise ValueError("an event of nobody: it has no user_id, visitor_id or session_id")
+
+
+def _create(path: Path) -> None:
+    """Put a new secret at the path, whole and durable, unless another process was first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write_durably(written, secrets.token_bytes(SECRET_BYTES))
+        with suppress(FileExistsError):  # another process was first: its secret counts
+            os.link(written, path)
+    finally:
+        written.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows opens no folders
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        message = f"the secret {path} cannot be used ({error}): check the data folder's owner"
+        raise Unavailable(message, reason="SECRET_UNAVAILABLE") from error
