@@ -1,0 +1,1 @@
+"""The wire schema, and beside each source the modules generated from it."""

@@ -1,0 +1,1 @@
+"""Wire packages by version."""

@@ -1,0 +1,120 @@
+"""The caller's side of the codec: domain values to requests, responses to domain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypedDict, Unpack
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from protos.recsys.v1 import event_service_pb2 as event_pb
+from protos.recsys.v1 import recommendation_service_pb2 as pb
+from recsys.events import Event
+from recsys.ids import ItemId
+from recsys.query import Reason, ReasonCode, Recommendation, RecommendedItem, Tier
+from serving.api.names import DEGRADED_REASONS, REASONS, TIERS, TYPE_NUMBERS
+from serving.ingest import RejectedEvent, WriteResult
+
+UNNAMED_DEGRADATION = "UNSPECIFIED"
+"""The reason of a degraded answer whose server is newer than this client."""
+
+
+class Asked(TypedDict, total=False):
+    """Who asks and for what, beside the placement; all of it may be left out.
+
+    seeds: items the list should relate to, at most 50.
+    excluded: items that may not be in the list, at most 1,000.
+    limit: most items to return; 0 means the placement's own size.
+    """
+
+    user_id: str
+    visitor_id: str
+    session_id: str
+    seeds: Iterable[str]
+    excluded: Iterable[str]
+    limit: int
+
+
+def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
+    """Return the request for the items of one placement."""
+    return pb.RecommendRequest(
+        placement=placement,
+        user_id=asked.get("user_id", ""),
+        visitor_id=asked.get("visitor_id", ""),
+        session_id=asked.get("session_id", ""),
+        seed_item_ids=asked.get("seeds", ()),
+        excluded_item_ids=asked.get("excluded", ()),
+        page_size=asked.get("limit", 0),
+    )
+
+
+def encode_events(events: Sequence[Event]) -> event_pb.WriteEventsRequest:
+    """Return the request that records these events."""
+    return event_pb.WriteEventsRequest(events=[_encode_event(event) for event in events])
+
+
+def decode_recommendation(response: pb.RecommendResponse) -> Recommendation:
+    """Return the answer; a tier or reason that this client does not know reads as the vaguest."""
+    degraded = DEGRADED_REASONS.get(response.degraded_reason, UNNAMED_DEGRADATION)
+    return Recommendation(
+        items=tuple(_item(item) for item in response.items),
+        placement=response.placement,
+        tier=TIERS.get(response.tier, Tier.POPULAR),
+        bundle_version=response.bundle_version,
+        attribution_token=response.attribution_token,
+        degraded=degraded if response.degraded else "",
+        missing_ids=_ids(response.missing_ids),
+    )
+
+
+def decode_write_result(response: event_pb.WriteEventsResponse) -> WriteResult:
+    """Return what became of the events."""
+    return WriteResult(
+        accepted=response.accepted_count,
+        duplicates=response.duplicate_count,
+        position=response.log_position,
+        rejected=tuple(
+            RejectedEvent(event.index, event.field, event.reason, event.message)
+            for event in response.rejected
+        ),
+    )
+
+
+def _encode_event(event: Event) -> event_pb.Event:
+    time = Timestamp()
+    time.FromDatetime(event.time)
+    return event_pb.Event(
+        event_id=event.event_id,
+        type=TYPE_NUMBERS[event.type],
+        time=time,
+        item_id=event.item_id,
+        user_id=event.user_id,
+        visitor_id=event.visitor_id,
+        session_id=event.session_id,
+        quantity=event.quantity,
+        price=event.price,
+        currency=event.currency,
+        order_id=event.order_id,
+        channel=event.channel,
+        attribution_token=event.attribution_token,
+    )
+
+
+def _item(item: pb.RecommendedItem) -> RecommendedItem:
+    return RecommendedItem(
+        item_id=ItemId(item.item_id),
+        title=item.title,
+        position=item.position,
+        score=item.score,
+        source=item.source,
+        reason=_reason(item.reason),
+    )
+
+
+def _reason(reason: pb.Reason) -> Reason:
+    code = REASONS.get(reason.code, ReasonCode.POPULAR)
+    return Reason(code, reason.text, _ids(reason.anchor_item_ids))
+
+
+def _ids(ids: Sequence[str]) -> tuple[ItemId, ...]:
+    return tuple(ItemId(item_id) for item_id in ids)
