@@ -1,0 +1,105 @@
+"""Checks over whole columns. They refuse what `Event.check` and `Item.check` refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from recsys.arrays import Mask
+from recsys.ids import MAX_ID_BYTES
+from serving.importing.mapping import FieldMapping
+from serving.importing.normal import as_mask, numbers
+
+_ID_WANTED = f"1 to {MAX_ID_BYTES} bytes of printable text"
+_DIGITS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One demand on one field.
+
+    bad: (n,) rows that do not meet it.
+    came: what the file holds for the field.
+    """
+
+    field: str
+    bad: Mask
+    came: pa.Array
+    wanted: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first demand that a row does not meet. row: its place in the batch."""
+
+    row: int
+    field: str
+    came: Any
+    wanted: str
+
+
+def faults_of(checks: Sequence[Check], n_rows: int) -> tuple[Mask, list[Fault]]:
+    """Return which rows are good, and the first fault of each other, by row."""
+    good = np.ones(n_rows, dtype=np.bool_)
+    faults: list[Fault] = []
+    for check in checks:
+        rows = np.flatnonzero(check.bad & good)
+        came = check.came.take(pa.array(rows)).to_pylist()
+        faults += [
+            Fault(row, check.field, value, check.wanted)
+            for row, value in zip(rows.tolist(), came, strict=True)
+        ]
+        good[rows] = False
+    return good, sorted(faults, key=lambda fault: fault.row)
+
+
+def source(mapping: FieldMapping, name: str, batch: pa.RecordBatch) -> pa.Array | None:
+    """Return the column behind a field as it came or as it is made, None where there is none."""
+    if name in mapping.columns:
+        return batch.column(mapping.columns[name])
+    if name in mapping.constants:
+        return pa.repeat(mapping.constants[name], batch.num_rows)
+    if name in mapping.combine:
+        return mapping.combine[name].fill(batch, mapping.words)
+    if name in mapping.derived:
+        ratio = mapping.derived[name]
+        total, pieces = numbers(batch.column(ratio.total)), numbers(batch.column(ratio.count))
+        return pc.round(pc.divide(total, pieces), _DIGITS)
+    return None
+
+
+def id_check(name: str, text: pa.Array, *, required: bool = False) -> Check:
+    """Return the demand that texts are ids, as in `recsys.ids.check_id`."""
+    long = pc.greater(pc.binary_length(text), MAX_ID_BYTES)
+    bad = as_mask(pc.or_(long, pc.invert(pc.utf8_is_printable(text))))
+    return Check(name, bad | as_mask(pc.is_null(text)) if required else bad, text, _ID_WANTED)
+
+
+def length_check(name: str, text: pa.Array, most: int) -> Check:
+    """Return the demand that texts have at most so many characters."""
+    bad = as_mask(pc.greater(pc.utf8_length(text), most))
+    return Check(name, bad, pc.utf8_slice_codeunits(text, 0, 64), f"at most {most} characters")
+
+
+def price_check(price: pa.Array, came: pa.Array) -> Check:
+    """Return the demand on prices; none at all is allowed."""
+    values = _floats(price)
+    bad = ~((values >= 0) & (values < 1e12)) & as_mask(pc.is_valid(price))
+    return Check("price", bad, came, "a number from 0 to 1e12")
+
+
+def quantity_check(quantity: pa.Array, came: pa.Array) -> Check:
+    """Return the demand on quantities; none at all means one piece."""
+    values = _floats(quantity)
+    bad = ~((values > 0) & (values < 1e9)) & as_mask(pc.is_valid(quantity))
+    return Check("quantity", bad, came, "a number above 0 and below 1e9")
+
+
+def _floats(column: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+    found: np.ndarray[Any, np.dtype[np.float64]] = np.asarray(column.fill_null(np.nan))
+    return found

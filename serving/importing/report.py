@@ -1,0 +1,113 @@
+"""What an import tells whoever watches: a bar on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from serving.importing.delivery import Delivery
+from serving.importing.job import ImportCounts, Imported
+from serving.importing.job import Progress as OnBatch
+from serving.log.event_log import Position
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+_Show = Callable[[int, int | None, str], None]
+"""Told how much is done, of how much if known, and that in words."""
+
+
+class Report:
+    """Speaks to standard error while an import runs, and to standard output at its end."""
+
+    def __init__(self) -> None:
+        self._out = Console(soft_wrap=True, highlight=False, markup=False)
+        self._err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
+        self._done = ImportCounts()
+        self._current = ImportCounts()
+
+    @contextmanager
+    def reading(self, file: Path) -> Iterator[OnBatch]:
+        """Show how far the reading of a file has come while the block runs."""
+        with self._bar(f"reading {file.name}") as show:
+
+            def progress(counts: ImportCounts, n_rows: int | None) -> None:
+                self._current = counts
+                of = f" of {n_rows:,}" if n_rows else ""
+                show(counts.rows_read, n_rows, f"{counts.rows_read:,}{of} rows")
+
+            yield progress
+
+    @contextmanager
+    def delivering(self, through: Position) -> Iterator[Delivery]:
+        """Show how far the lake has come while the block runs."""
+        with self._bar("writing to the lake") as show:
+
+            def delivery(position: Position, elsewhere: bool) -> None:
+                who = " (by the running server)" if elsewhere else ""
+                show(position, through, f"record {position:,} of {through:,}{who}")
+
+            yield delivery
+
+    def finished(self, file: Path, imported: Imported) -> None:
+        """Say what became of one file's rows."""
+        self._done += imported.counts
+        self._current = ImportCounts()
+        self._out.print(f"{file.name}: {_sentence(imported.counts)}")
+        if imported.rejects:
+            self._out.print(f"  rejected rows, each with its reason: {imported.rejects}")
+
+    def total(self, finished: Sequence[Imported]) -> None:
+        """Say what became of all rows, where there was more than one file."""
+        if len(finished) > 1:
+            self._out.print(f"together: {_sentence(self._done)}")
+
+    def interrupted(self) -> None:
+        """Say what is in after Ctrl-C."""
+        counts = self._done + self._current
+        self._err.print(
+            f"stopped: {counts.accepted:,} rows are in and safe. Run the same command again to "
+            "import the rest; events that are in do not count twice"
+        )
+
+    @contextmanager
+    def _bar(self, title: str) -> Iterator[_Show]:
+        if not self._err.is_terminal:
+            yield _Lines(self._err, title)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._err, transient=True) as progress:
+            task = progress.add_task(title, total=None, said="")
+            yield lambda done, total, said: progress.update(
+                task, completed=done, total=total, said=said
+            )
+
+
+class _Lines:
+    """Prints a line when some seconds have passed since the last."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._console = console
+        self._title = title
+        self._last = time.monotonic()
+
+    def __call__(self, _done: int, _total: int | None, said: str) -> None:
+        if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            self._console.print(f"{self._title}: {said}")
+
+
+def _sentence(counts: ImportCounts) -> str:
+    return (
+        f"{counts.rows_read:,} rows read = {counts.accepted:,} accepted "
+        f"+ {counts.duplicates:,} already there + {counts.rejected:,} rejected"
+    )

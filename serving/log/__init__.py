@@ -1,0 +1,1 @@
+"""The durable log of everything that came in, and the lake it drains into."""

@@ -1,0 +1,85 @@
+"""Rows of the log become columns of the lake, without an object for each record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from serving.log import schema
+from serving.log.tail import RawRows
+
+_BLOCK_BYTES = 8 << 20
+
+# How the payload's JSON is read; the rest of each table comes from the log's own columns.
+_EVENT_JSON = pa.schema(
+    [
+        field.with_type(pa.int64()) if field.name == "time" else field.with_nullable(True)
+        for field in schema.EVENTS
+        if field.name not in ("position", "item_row", "day")
+    ]
+)
+_ITEM_JSON = pa.schema(
+    [
+        field.with_nullable(True)
+        for field in schema.ITEMS
+        if field.name not in ("position", "item_row")
+    ]
+)
+_DEFAULTS = {"quantity": 1.0, "available": True}
+
+
+def event_columns(rows: RawRows) -> pa.Table:
+    """Return the event records of the log as rows of `schema.EVENTS`."""
+    found = _parsed(rows, _EVENT_JSON)
+    time = found["time"].cast(pa.timestamp("us", tz="UTC"))
+    return _table(rows, found, schema.EVENTS, {"time": time, "day": time.cast(pa.date32())})
+
+
+def item_columns(rows: RawRows) -> pa.Table:
+    """Return the item records of the log as rows of `schema.ITEMS`."""
+    return _table(rows, _parsed(rows, _ITEM_JSON), schema.ITEMS, {})
+
+
+def vocabulary_columns(rows: Sequence[tuple[int, str]]) -> pa.Table:
+    """Return (row, item_id) pairs as rows of `schema.VOCABULARY`."""
+    item_rows, item_ids = zip(*rows, strict=True) if rows else ((), ())
+    return pa.table(
+        [pa.array(item_rows, pa.int32()), pa.array(item_ids, pa.string())],
+        schema=schema.VOCABULARY,
+    )
+
+
+def _parsed(rows: RawRows, wanted: pa.Schema) -> pa.Table:
+    if not len(rows):
+        return wanted.empty_table()
+    return pj.read_json(
+        BytesIO(b"\n".join(rows.payloads)),
+        read_options=pj.ReadOptions(block_size=_BLOCK_BYTES),
+        parse_options=pj.ParseOptions(explicit_schema=wanted, unexpected_field_behavior="ignore"),
+    )
+
+
+def _table(
+    rows: RawRows, found: pa.Table, wanted: pa.Schema, made: dict[str, pa.ChunkedArray]
+) -> pa.Table:
+    given = {"position": rows.positions, "item_row": rows.item_rows}
+    columns = []
+    for field in wanted:
+        if field.name in given:
+            columns.append(pa.array(given[field.name], field.type))
+        elif field.name in made:
+            columns.append(made[field.name])
+        else:
+            columns.append(_filled(found[field.name], field))
+    return pa.table(columns, schema=wanted)
+
+
+def _filled(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    """Return the column with the default of its field where the payload left it out."""
+    if field.nullable or not column.null_count:
+        return column
+    return pc.fill_null(column, pa.scalar(_DEFAULTS.get(field.name, ""), field.type))

@@ -1,0 +1,69 @@
+"""After an import the rows reach the lake: here, or through the server that holds the folder."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from recsys.events import Event, EventType, Record
+from recsys.ids import ItemId
+from serving.importing.delivery import deliver, log_path
+from serving.lock import DataFolderLock
+from serving.log.drain import Drain
+from serving.log.event_log import Position
+from serving.log.lake import Lake
+from serving.log.records import Lines
+from serving.log.tail import LogTail
+from serving.log.writer import Writer
+
+NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def append_one(data_folder: Path) -> Position:
+    writer = Writer(log_path(data_folder), clock=lambda: NOON)
+    event = Event("1", EventType.LIKE, NOON, ItemId("tea"), user_id="ann")
+    placed = writer.append(Lines.of([Record(event)]))
+    writer.close()
+    return placed.last_position
+
+
+def test_free_folder_is_drained_here(tmp_path: Path) -> None:
+    last = append_one(tmp_path)
+    told: list[tuple[int, bool]] = []
+
+    deliver(tmp_path, last, lambda position, elsewhere: told.append((position, elsewhere)))
+
+    assert told == [(1, False)]
+
+
+def test_running_server_is_waited_for(tmp_path: Path) -> None:
+    last = append_one(tmp_path)
+    told: list[tuple[int, bool]] = []
+    tail, lake = LogTail(log_path(tmp_path)), Lake(tmp_path / "lake")
+    lake.open()
+
+    def serve(position: Position, elsewhere: bool) -> None:
+        told.append((position, elsewhere))
+        Drain(tail, lake, tmp_path / "releases").run_once()
+
+    with DataFolderLock(tmp_path):
+        deliver(tmp_path, last, serve)
+
+    assert told == [(0, True)]
+    tail.close()
+
+
+def test_server_that_stops_is_replaced(tmp_path: Path) -> None:
+    last = append_one(tmp_path)
+    told: list[tuple[int, bool]] = []
+    lock = DataFolderLock(tmp_path)
+    lock.__enter__()
+
+    def stop_the_server(position: Position, elsewhere: bool) -> None:
+        told.append((position, elsewhere))
+        if elsewhere:
+            lock.__exit__(None, None, None)
+
+    deliver(tmp_path, last, stop_the_server)
+
+    assert told == [(0, True), (1, False)]
