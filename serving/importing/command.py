@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -44,6 +45,15 @@ DataFolder = Annotated[
     typer.Option("--data-folder", envvar="RECSYS_DATA_FOLDER", help="Where everything is kept."),
 ]
 
+Shift = Annotated[
+    int,
+    typer.Option(
+        "--shift-days",
+        help="Move every time by so many days, to bring an old example into the present; "
+        "give the same number when importing the file again.",
+    ),
+]
+
 _DEFAULT_FOLDER = Path("data")
 _INTERRUPTED = 130
 
@@ -54,6 +64,7 @@ def events(
     mapping: MappingFile = None,
     column: Columns = None,
     constant: Constants = None,
+    shift_days: Shift = 0,
     data_folder: DataFolder = _DEFAULT_FOLDER,
 ) -> None:
     """Import what customers did: purchases, views, clicks.
@@ -63,7 +74,7 @@ def events(
 
     Importing a file again adds only what is new in it.
     """
-    fields = _mapping(mapping, column, constant)
+    fields = replace(_mapping(mapping, column, constant), shift_days=shift_days)
     _import(files, RecordKind.EVENT, fields, data_folder)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,7 +27,6 @@ from serving.log.records import EVENT_FIELDS, Lines
 _WHO = ("user_id", "visitor_id", "session_id")
 _IDS = (*_WHO, "order_id", "channel", "currency")
 _REQUIRED_IDS = ("event_id", "item_id")
-_TYPES = pa.array([kind.value for kind in EVENT_TYPES])
 _TIME_WANTED = (
     f"a time from {EARLIEST:%Y} to {LATEST:%Y}: a timestamp, ISO 8601 text, "
     "or seconds or milliseconds since 1970"
@@ -53,7 +54,8 @@ def events_of(batch: Batch, mapping: FieldMapping) -> tuple[Lines, list[Fault]]:
 def _normal(name: str, column: pa.Array, mapping: FieldMapping) -> pa.Array:
     """Return a field's column in the type of the field; null where it holds nothing."""
     if name == "time":
-        return times(column, mapping.zone)
+        shift = pa.scalar(timedelta(days=mapping.shift_days), pa.duration("us"))
+        return pc.add(times(column, mapping.zone), shift)
     if name in ("quantity", "price"):
         return numbers(column)
     if name == "type":
@@ -77,7 +79,7 @@ def _checks(columns: dict[str, pa.Array], came: dict[str, pa.Array]) -> list[Che
     ]
     checks += [id_check(name, columns[name]) for name in _IDS if name in columns]
     checks.append(_somebody(columns))
-    unknown = ~as_mask(pc.is_in(columns["type"], _TYPES))
+    unknown = ~as_mask(pc.is_in(columns["type"], pa.array(list(map(str, EVENT_TYPES)))))
     checks.append(Check("type", unknown, came["type"], f"one of {', '.join(EVENT_TYPES)}"))
     checks.append(_time_check(columns["time"], came["time"]))
     if "quantity" in columns:

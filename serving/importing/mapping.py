@@ -46,6 +46,7 @@ class FieldMapping:
     values: text of the file's `type` to one of ours.
     words: words to replace in combined texts, in capitals.
     zone: of times without one.
+    shift_days: added to every time, so that an old example lies in the present.
     automatic: whether a field not named anywhere comes from the column of its own name.
     """
 
@@ -56,6 +57,7 @@ class FieldMapping:
     values: Mapping[str, str] = field(default_factory=_nothing)
     words: Mapping[str, str] = field(default_factory=_nothing)
     zone: str = "UTC"
+    shift_days: int = 0
     automatic: bool = False
 
     @property

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -332,6 +333,14 @@ def test_command_brings_rows_to_the_lake_and_counts_them(tmp_path: Path) -> None
     assert "2 rows read = 1 accepted + 0 already there + 1 rejected" in ran.output
     assert "orders.csv.rejects.jsonl" in ran.output
     assert DeltaTable(tmp_path / "lake" / "events").to_pyarrow_table().num_rows == 1
+
+
+def test_shifted_days_move_every_time(tmp_path: Path, importing: Import) -> None:
+    orders = written(tmp_path / "orders.csv", "who,sku,at,n\nann,1,2024-05-01 12:00:00,1\n")
+
+    importing(orders, replace(ORDERS, shift_days=366))
+
+    assert [fact.time for fact in stored(tmp_path)] == [NOON + timedelta(days=366)]
 
 
 def test_command_maps_columns_with_our_names_by_itself(tmp_path: Path) -> None:
