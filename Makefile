@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 UV := $(shell command -v uv 2>/dev/null)
 PROTOS := $(wildcard protos/recsys/*/*.proto)
-PACKAGES := recsys serving training protos tests
+PACKAGES := recsys serving training protos benchmarks tests examples
 
 help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
@@ -40,7 +40,8 @@ protos-baseline: $(READY) ## take the wire schema as released: later changes may
 	$(BIN)/buf build -o protos/image.binpb
 
 bench: $(READY) ## run every benchmark, one after the other
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	$(BIN)/python -m benchmarks.retrieval
+	$(BIN)/python -m benchmarks.serving_throughput
 
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \

@@ -124,7 +124,9 @@ class ModelBundle:
             ),
             interest=Interest(read("interest_weights"), numbers["interest_half_life_days"]),
             factors=factors,
-            index=FaissIndex.read(folder / INDEX_FILE, factors.items, read("factors_known"), plan),
+            index=FaissIndex.read(
+                folder / INDEX_FILE, read("index_vectors"), read("factors_known"), plan
+            ),
             neighbors=NeighborModel(
                 read("neighbor_offsets"), read("neighbor_rows"), read("neighbor_similarities")
             ),
@@ -177,6 +179,7 @@ def _arrays(bundle: ModelBundle) -> dict[str, Array]:
         "item_factors.npy": bundle.factors.items,
         "item_factors_gram.npy": bundle.factors.gram,
         "factors_known.npy": bundle.index.exact.known,
+        "index_vectors.npy": bundle.index.exact.items,
         "neighbor_offsets.npy": bundle.neighbors.offsets,
         "neighbor_rows.npy": bundle.neighbors.rows,
         "neighbor_similarities.npy": bundle.neighbors.similarities,

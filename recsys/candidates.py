@@ -98,9 +98,18 @@ class Candidates:
 
     def best(self, limits: Rows) -> Self:
         """Return the highest scores of each query, best first: at most `limits` (q,) of each."""
-        ordered = self.ordered()
-        return ordered.first(limits)
+        return self._contenders(limits).ordered().first(limits)
 
     def first(self, limits: Rows) -> Self:
         """Return at most `limits` (q,) candidates of each query, in the order they stand."""
         return self.take(places_within(self.queries) < limits[self.queries])
+
+    def _contenders(self, limits: Rows) -> Self:
+        """Return those that score no less than the last of `limits` (q,), since sorting is dear."""
+        bounds = np.searchsorted(self.queries, np.arange(len(limits) + 1))
+        kept = np.ones(len(self), dtype=np.bool_)
+        for query in np.flatnonzero(np.diff(bounds) > 2 * limits).tolist():
+            own = slice(bounds[query], bounds[query + 1])
+            last = bounds[query + 1] - bounds[query] - max(limits[query], 1)
+            kept[own] = self.scores[own] >= np.partition(self.scores[own], last)[last]
+        return self.take(kept)

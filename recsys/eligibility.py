@@ -10,6 +10,9 @@ import numpy as np
 from recsys.arrays import Mask, Rows, keys_of, owners_of, rows_of
 from recsys.timelines import Ragged
 
+LARGEST_TABLE = 1 << 26
+"""Bytes of the largest table of queries by items; beyond it pairs are looked up by sorting."""
+
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
@@ -39,11 +42,14 @@ class Eligibility:
 
     def allows(self, queries: Rows, rows: Rows) -> Mask:
         """Return, for (n,) pairs of query and row, whether the query may show the row."""
-        allowed = self.shared[rows]
-        if len(self.excluded.rows):
-            refused = keys_of(self.excluded.owners(), self.excluded.rows)
-            allowed &= ~np.isin(keys_of(queries, rows), refused)
-        return allowed
+        if not len(self.excluded.rows):
+            return self.shared[rows]
+        if len(self.excluded) * len(self.shared) <= LARGEST_TABLE:
+            table = np.broadcast_to(self.shared, (len(self.excluded), len(self.shared))).copy()
+            table[self.excluded.owners(), self.excluded.rows] = False
+            return table[queries, rows]
+        refused = keys_of(self.excluded.owners(), self.excluded.rows)
+        return self.shared[rows] & ~np.isin(keys_of(queries, rows), refused)
 
     def of_query(self, query: int) -> Mask:
         """Return the (n_items,) mask of one query."""

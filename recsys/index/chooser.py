@@ -15,7 +15,10 @@ from recsys.index.index import ExactIndex, VectorIndex
 from recsys.timelines import Ragged
 
 DEPTHS = (64, 128, 256, 512)
-NARROW_SHARES = (0.3, 0.1, 0.03, 0.01)
+NARROW_SHARES = (0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01)
+"""Shares of eligible items at which a graph is tried, from wide to narrow."""
+FLAT_EXACT_BELOW = 0.1
+"""Share below which gathering the eligible rows beats FAISS's scan over all of them."""
 SMALLEST_GRAPH = 5_000
 """Items below which scoring all of them is faster than walking a graph."""
 
@@ -61,7 +64,7 @@ def choose_index(
     floor becomes `exact_below`.
     """
     bench = _Bench(items, known, vectors, k, clock)
-    flat = FaissIndex.build(items, known, IndexPlan(IndexKind.FLAT, 0, NARROW_SHARES[1]))
+    flat = FaissIndex.build(items, known, IndexPlan(IndexKind.FLAT, 0, FLAT_EXACT_BELOW))
     trials = [bench.trial(flat)]
     if known.sum() >= SMALLEST_GRAPH:
         graph = build_faiss(items, IndexKind.HNSW)

@@ -18,6 +18,8 @@ _FAISS: Any = faiss  # its stubs do not know the search parameters of this relea
 
 HNSW_LINKS = 32
 HNSW_CONSTRUCTION_DEPTH = 100
+ALWAYS_EXACT = 2.0
+"""A share that no mask reaches."""
 
 
 class IndexKind(StrEnum):
@@ -52,6 +54,12 @@ class FaissIndex:
     def build(cls, items: Vectors, known: Mask, plan: IndexPlan) -> Self:
         """Return the index of (n_items, dim) vectors; rows not known are never found."""
         return cls(build_faiss(items, plan.kind), plan, ExactIndex(items, known))
+
+    @classmethod
+    def exactly(cls, items: Vectors, known: Mask) -> Self:
+        """Return an index that always scores every row one by one, and so builds nothing."""
+        plan = IndexPlan(IndexKind.FLAT, 0, ALWAYS_EXACT)
+        return cls(faiss.IndexFlatIP(items.shape[1]), plan, ExactIndex(items, known))
 
     @classmethod
     def read(cls, path: Path, items: Vectors, known: Mask, plan: IndexPlan) -> Self:

@@ -97,8 +97,8 @@ class Popular:
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
         """Return the most popular eligible items."""
-        order = self.model.order[eligible.shared[self.model.order]]
-        enough = order[: k + eligible.most_excluded()]  # so many that k remain for every query
+        # So many that k remain for every query.
+        enough = self._most_popular(eligible.shared, k + eligible.most_excluded())
         queries = np.repeat(np.arange(len(contexts), dtype=np.int32), len(enough))
         rows = np.tile(enough, len(contexts))
         allowed = eligible.allows(queries, rows)
@@ -108,6 +108,16 @@ class Popular:
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return -1: no item in particular brought a popular one."""
         return np.full(len(candidates), -1, dtype=np.int32)
+
+    def _most_popular(self, mask: Mask, n_items: int) -> Rows:
+        """Return the first `n_items` rows of the mask, looking no deeper than it takes."""
+        depth = n_items
+        while True:
+            front = self.model.order[:depth]
+            found = front[mask[front]]
+            if len(found) >= n_items or depth >= len(mask):
+                return found[:n_items]
+            depth *= 4
 
 
 Source = Nearest | SimilarToHistory | SimilarToSeeds | BuyAgain | Popular

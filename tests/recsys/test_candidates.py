@@ -35,6 +35,15 @@ def test_best_gives_each_query_its_own_number_and_ties_go_to_the_lower_row() -> 
     assert best.rows.tolist() == [4, 2, 8]
 
 
+def test_best_of_many_keeps_the_lower_row_of_a_tie_at_the_last_place() -> None:
+    found = _found(*((0, row, 1.0) for row in (9, 7, 5, 3)), (0, 8, 2.0), (1, 6, 0.5))
+
+    best = found.best(np.array([2, 2], dtype=np.int32))
+
+    assert best.queries.tolist() == [0, 0, 1]
+    assert best.rows.tolist() == [8, 3, 6]
+
+
 def test_scores_that_are_not_positive_count_nothing_once_merged() -> None:
     merged = Candidates.merged([_found((0, 1, -2.0), (0, 2, 0.0), (1, 3, 4.0), (1, 4, -1.0))])
 

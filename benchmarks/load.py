@@ -1,0 +1,155 @@
+"""Load on a gRPC server from one client process: closed loop, or open loop with Poisson arrivals.
+
+`python -m benchmarks.load` reads a `Load` as a line of JSON, says `ready` once it is connected,
+reads the instant at which the window begins, and prints a `Tally` as JSON.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+
+import grpc
+import uvloop
+
+from protos.recsys.v1 import recommendation_service_pb2 as pb
+
+RECOMMEND = "/recsys.v1.RecommendationService/Recommend"
+
+Call = Callable[..., Awaitable[bytes]]
+
+TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one client process does.
+
+    requests: serialised requests as hex, sent in turn. seconds: length of the window that counts;
+    the load itself starts before it. in_flight: calls under way at any moment (closed loop).
+    rate: calls a second (open loop); 0 means a closed loop.
+    """
+
+    address: str
+    method: str
+    requests: tuple[str, ...]
+    seconds: float
+    channels: int
+    in_flight: int
+    rate: float
+    seed: int
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of it, within the window.
+
+    answers: calls answered. errors: calls that failed. degraded: answers that say so.
+    items, response_bytes: sums over the answers. latencies_ms: of each answer; in an open loop
+    counted from the instant the call was meant to be sent, so that a slow server cannot hide.
+    """
+
+    answers: int = 0
+    errors: int = 0
+    degraded: int = 0
+    items: int = 0
+    response_bytes: int = 0
+    latencies_ms: list[float] = field(default_factory=list)
+
+
+async def run(load: Load, begins_at: Callable[[], float]) -> Tally:
+    """Return the tally of a load.
+
+    begins_at: called once connected; returns when the window begins, on the monotonic clock.
+    """
+    channels = [
+        grpc.aio.insecure_channel(load.address, options=[("grpc.use_local_subchannel_pool", 1)])
+        for _ in range(load.channels)
+    ]
+    for channel in channels:
+        await asyncio.wait_for(channel.channel_ready(), TIMEOUT_S)
+    calls: list[Call] = [channel.unary_unary(load.method) for channel in channels]
+    client = _Client(load, calls, begins_at())
+    try:
+        await (client.open_loop() if load.rate else client.closed_loop())
+    finally:
+        for channel in channels:
+            await channel.close()
+    return client.tally
+
+
+class _Client:
+    """The calls of one load, counted as they end."""
+
+    def __init__(self, load: Load, calls: list[Call], begins_at: float) -> None:
+        self.tally = Tally()
+        self._load = load
+        self._calls = calls
+        self._requests = [bytes.fromhex(request) for request in load.requests]
+        self._begins_at = begins_at
+        self._ends_at = begins_at + load.seconds
+
+    async def closed_loop(self) -> None:
+        """Keep so many calls under way until the window ends."""
+        await asyncio.gather(*(self._caller(place) for place in range(self._load.in_flight)))
+
+    async def open_loop(self) -> None:
+        """Send calls at random instants of the wanted rate, whether answered or not."""
+        chance = random.Random(self._load.seed)
+        under_way: set[asyncio.Task[None]] = set()
+        number, due = 0, time.monotonic()
+        while (due := due + chance.expovariate(self._load.rate)) < self._ends_at:
+            if (wait := due - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            task = asyncio.create_task(self._call(number, due, meant_at=due))
+            under_way.add(task)
+            task.add_done_callback(under_way.discard)
+            number += 1
+        if under_way:
+            await asyncio.wait(under_way)
+
+    async def _caller(self, place: int) -> None:
+        number = place
+        while (now := time.monotonic()) < self._ends_at:
+            await self._call(number, now, meant_at=None)
+            number += self._load.in_flight
+
+    async def _call(self, number: int, started: float, *, meant_at: float | None) -> None:
+        """Make one call; it counts by when it was meant to start, or else by when it ended."""
+        call = self._calls[number % len(self._calls)]
+        try:
+            answer = await call(self._requests[number % len(self._requests)], timeout=TIMEOUT_S)
+        except grpc.RpcError:
+            answer = None
+        ended = time.monotonic()
+        counts_at = ended if meant_at is None else meant_at
+        if self._begins_at <= counts_at < self._ends_at:
+            self._count(answer, (ended - started) * 1_000)
+
+    def _count(self, answer: bytes | None, ms: float) -> None:
+        if answer is None:
+            self.tally.errors += 1
+            return
+        self.tally.answers += 1
+        self.tally.response_bytes += len(answer)
+        self.tally.latencies_ms.append(ms)
+        if self._load.method == RECOMMEND:
+            response = pb.RecommendResponse.FromString(answer)
+            self.tally.degraded += response.degraded
+            self.tally.items += len(response.items)
+
+
+def _told() -> float:
+    """Say that everything is ready, and return what the other side then says."""
+    print("ready", flush=True)
+    return float(sys.stdin.readline())
+
+
+if __name__ == "__main__":
+    asked = Load(**json.loads(sys.stdin.readline()))
+    print(json.dumps(asdict(uvloop.run(run(asked, _told)))))
