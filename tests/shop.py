@@ -17,7 +17,7 @@ from recsys.arrays import Rows, Vectors, offsets_of
 from recsys.bundle import ModelBundle
 from recsys.catalog import Catalog, Item
 from recsys.context import Contexts
-from recsys.events import EVENT_CODES, EventType
+from recsys.events import EVENT_CODES, Event, EventType
 from recsys.ids import ItemId, Vocabulary
 from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
 from recsys.interest import DEFAULT_WEIGHTS, Interest
@@ -84,13 +84,22 @@ selector = { kind = "varied", per_category = 1 }
 """
 
 
-def catalog() -> Catalog:
-    """Return the ten items."""
-    items = {
-        row: Item(ItemId(name), name.title(), category, price=1.0 + row, available=name != SOLD_OUT)
+def items() -> list[Item]:
+    """Return the ten items, in the order of their rows."""
+    return [
+        Item(ItemId(name), name.title(), category, price=1.0 + row, available=name != SOLD_OUT)
         for row, (name, category) in enumerate(zip(ITEMS, CATEGORIES, strict=True))
-    }
-    return Catalog.of(Vocabulary.of(ITEMS), items)
+    ]
+
+
+def catalog() -> Catalog:
+    """Return the ten items as columns."""
+    return Catalog.of(Vocabulary.of(ITEMS), dict(enumerate(items())))
+
+
+def event(kind: EventType, item: str, user_id: str, *, event_id: str = "e1") -> Event:
+    """Return one event of a user, now."""
+    return Event(event_id, kind, NOW, ItemId(item), user_id=user_id)
 
 
 def bundle(version: str = "v1", *, blends: dict[str, Blend] | None = None) -> ModelBundle:

@@ -28,6 +28,20 @@ class Change:
     entries: tuple[tuple[Facet, bytes], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class PackedEvents:
+    """Many events as columns: the form in which states are made again fast.
+
+    owners: whom events count for, each once: kind of id and id.
+    groups: (n,) int32, each event's place in `owners`.
+    entries: (n,) ENTRY, in any order.
+    """
+
+    owners: Sequence[tuple[IdKind, str]]
+    groups: Rows
+    entries: Entries
+
+
 def changes_of(records: Sequence[Record], keys: StateKeys) -> list[Change]:
     """Return the changes that the events among these records make, one a customer.
 
@@ -38,10 +52,16 @@ def changes_of(records: Sequence[Record], keys: StateKeys) -> list[Change]:
         return []
     places: dict[tuple[IdKind, str], int] = {}
     groups = [places.setdefault(most_durable(event), len(places)) for _, event in owned]
-    entries = _entries(owned)
-    ordered, entries = _sorted(np.array(groups, dtype=np.int32), entries)
-    parts = [_parts(facet, ordered, entries, len(places)) for facet in FACETS]
-    names = [keys.customer(*owner) for owner in places]
+    return changes_of_packed(
+        PackedEvents(list(places), np.array(groups, dtype=np.int32), _entries(owned)), keys
+    )
+
+
+def changes_of_packed(events: PackedEvents, keys: StateKeys) -> list[Change]:
+    """Return the changes that these events make, one a customer."""
+    ordered, entries = _sorted(events.groups, events.entries)
+    parts = [_parts(facet, ordered, entries, len(events.owners)) for facet in FACETS]
+    names = [keys.customer(*owner) for owner in events.owners]
     return [
         Change(key, tuple((facet, raw) for facet, raw in zip(FACETS, raws, strict=True) if raw))
         for key, *raws in zip(names, *parts, strict=True)

@@ -22,7 +22,7 @@ from recsys.errors import Unavailable
 from recsys.events import Record
 from recsys.state import ENTRY, FACETS, Entries, UserState, no_entries
 from serving.state.address import RedisAddress
-from serving.state.changes import Change, changes_of
+from serving.state.changes import Change, PackedEvents, changes_of, changes_of_packed
 from serving.state.keys import StateKey, StateKeys
 from serving.state.scripts import MERGE
 from serving.state.store import Position
@@ -98,9 +98,11 @@ class RedisStateStore:
     async def apply(self, records: Sequence[Record]) -> None:
         """Remember the events among appended records; other facts change no customer."""
         for start in range(0, len(records), _RECORDS_A_STEP):
-            changes = changes_of(records[start : start + _RECORDS_A_STEP], self._keys)
-            for first in range(0, len(changes), _CUSTOMERS_A_PIPELINE):
-                await self._merge(changes[first : first + _CUSTOMERS_A_PIPELINE])
+            await self._merge_all(changes_of(records[start : start + _RECORDS_A_STEP], self._keys))
+
+    async def apply_packed(self, events: PackedEvents) -> None:
+        """Remember many events at once; the same as `apply` of their records."""
+        await self._merge_all(changes_of_packed(events, self._keys))
 
     async def applied_through(self) -> Position | None:
         """Return the position through which all records are applied; None where none is noted."""
@@ -125,6 +127,10 @@ class RedisStateStore:
             await asyncio.wait(self._running, timeout=self._settings.write_timeout_ms / 1_000)
         for client in (self._reads, self._writes):
             await client.aclose(close_connection_pool=True)
+
+    async def _merge_all(self, changes: Sequence[Change]) -> None:
+        for first in range(0, len(changes), _CUSTOMERS_A_PIPELINE):
+            await self._merge(changes[first : first + _CUSTOMERS_A_PIPELINE])
 
     async def _merge(self, changes: Sequence[Change]) -> None:
         timeout_ms = self._settings.write_timeout_ms

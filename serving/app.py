@@ -1,0 +1,201 @@
+"""A worker: the only place that wires objects. Started by the supervisor, for one core.
+
+It speaks to the supervisor in lines of JSON on standard output, and stops when its standard input
+closes, which it does when the supervisor ends, however that happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+import faiss
+import grpc
+import orjson
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+from threadpoolctl import threadpool_limits
+
+from protos.recsys.v1 import event_service_pb2 as event_pb
+from protos.recsys.v1 import event_service_pb2_grpc as event_grpc
+from protos.recsys.v1 import recommendation_service_pb2 as pb
+from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
+from recsys.errors import RecsysError
+from recsys.pipeline.placement import read_placements
+from serving.api.event_servicer import EventServicer
+from serving.api.interceptors import StatusInterceptor
+from serving.api.recommendation_servicer import RecommendationServicer
+from serving.clock import utc_now
+from serving.ingest import Ingest
+from serving.log.sqlite_log import SqliteLog
+from serving.recommender import Recommender
+from serving.releases import ReleaseFolder
+from serving.settings import ServingSettings
+from serving.snapshot import SnapshotKeeper
+from serving.state.address import parse_redis_url
+from serving.state.keys import Secret, StateKeys
+from serving.state.redis_store import RedisSettings, RedisStateStore
+from serving.telemetry import Counts, start_logging
+from serving.worker_pool import WORKER_SETTINGS
+
+log = structlog.get_logger("serving.worker")
+
+RECOMMENDATIONS = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
+EVENTS = event_pb.DESCRIPTOR.services_by_name["EventService"].full_name
+
+# Workers share the port. Idle connections of a storefront live long: dead ones are noticed by
+# pings from here, and pings of clients are welcome every 10 seconds.
+SERVER_OPTIONS = [
+    ("grpc.so_reuseport", 1),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+]
+
+
+class Worker:
+    """One gRPC server with everything behind it."""
+
+    def __init__(self, settings: ServingSettings) -> None:
+        self._settings = settings
+        self._counts = Counts()
+        self._stop = asyncio.Event()
+        keys = StateKeys(Secret.load_or_create(settings.secret_file))
+        self._store = RedisStateStore(
+            parse_redis_url(settings.redis_url),
+            keys,
+            RedisSettings(
+                read_timeout_ms=settings.read_timeout_ms,
+                write_timeout_ms=settings.write_timeout_ms,
+            ),
+        )
+        self._log = SqliteLog(settings.log_file, clock=utc_now)
+        self._keeper = SnapshotKeeper(
+            ReleaseFolder(settings.releases_folder),
+            read_placements(settings.placements_file),
+            utc_now,
+            self._counts,
+        )
+        recommender = Recommender(
+            self._keeper,
+            self._store,
+            keys,
+            chance=secrets.token_bytes,
+            batch_size=settings.batch_size,
+            counts=self._counts,
+        )
+        self._health = health.HealthServicer()
+        self._server = self._made_server(recommender)
+
+    async def run(self) -> None:
+        """Serve until told to stop, then finish the calls under way."""
+        await self._stop_when_told()
+        await self._keeper.check()
+        await self._say_health()
+        # Not before the release is loaded: the system hands connections to a port once it is open.
+        self._server.add_insecure_port(self._settings.address)
+        await self._server.start()
+        self._report()
+        following = asyncio.create_task(self._follow())
+        await self._stop.wait()
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await self._shut_down()
+
+    def _made_server(self, recommender: Recommender) -> grpc.aio.Server:
+        ingest = Ingest(self._log, self._store, utc_now)
+        server = grpc.aio.server(interceptors=[StatusInterceptor()], options=SERVER_OPTIONS)
+        pb_grpc.add_RecommendationServiceServicer_to_server(
+            RecommendationServicer(recommender, utc_now), server
+        )
+        event_grpc.add_EventServiceServicer_to_server(EventServicer(ingest, utc_now), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (RECOMMENDATIONS, EVENTS, HEALTH, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    async def _follow(self) -> None:
+        """Follow the release pointer, and say what is served."""
+        async for _ in self._keeper.changes(self._settings.release_poll_s):
+            await self._say_health()
+            self._report()
+
+    async def _say_health(self) -> None:
+        status = health_pb2.HealthCheckResponse.ServingStatus
+        ready = status.SERVING if self._keeper.snapshot else status.NOT_SERVING
+        await self._health.set(EVENTS, status.SERVING)
+        await self._health.set(RECOMMENDATIONS, ready)
+        await self._health.set("", ready)
+
+    def _report(self) -> None:
+        """Tell the supervisor that calls are taken, and which release answers."""
+        snapshot = self._keeper.snapshot
+        line = orjson.dumps({"serving": snapshot.bundle.version if snapshot else None})
+        with suppress(BrokenPipeError):  # it has ended, and so will this process
+            sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
+
+    async def _stop_when_told(self) -> None:
+        """Stop at SIGTERM, and when standard input closes; Ctrl-C is for the supervisor."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)
+        await loop.connect_read_pipe(lambda: _UntilClosed(self._stop), sys.stdin)
+
+    async def _shut_down(self) -> None:
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(self._settings.grace_s)
+        await self._log.close()
+        await self._store.close()
+        log.info("worker stopped", **dict(self._counts))
+
+
+class _UntilClosed(asyncio.Protocol):
+    """Sets the event when the pipe closes; what comes through it is of no interest."""
+
+    def __init__(self, stop: asyncio.Event) -> None:
+        self._stop = stop
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stop.set()
+
+
+async def serve(settings: ServingSettings) -> None:
+    """Run a worker to its end."""
+    await Worker(settings).run()
+
+
+def main() -> None:
+    """Run a worker under the settings in its environment."""
+    settings = ServingSettings.model_validate_json(os.environ[WORKER_SETTINGS])
+    start_logging(settings.log_level)
+    faiss.omp_set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            _runner()(serve(settings))
+    except RecsysError as error:
+        log.error("worker cannot serve", reason=error.reason, message=str(error))
+        sys.exit(1)
+
+
+def _runner() -> Any:
+    """Return what runs a coroutine: uvloop where it is installed."""
+    try:
+        import uvloop  # not at the top: there is none for Windows
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+if __name__ == "__main__":
+    main()

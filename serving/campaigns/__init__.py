@@ -1,0 +1,1 @@
+"""Jobs that answer for many customers at once."""

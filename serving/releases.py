@@ -1,0 +1,44 @@
+"""The release folder as serving sees it: which bundle is asked for, and that bundle, verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from recsys import releases
+from recsys.bundle import ModelBundle
+from recsys.errors import CorruptBundle
+
+
+class Pointer(NamedTuple):
+    """What the pointer file says, and which writing of it: a repaired release is promoted anew."""
+
+    version: str
+    written: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseFolder:
+    """Bundles in folders of their own, and a pointer to the one to serve."""
+
+    path: Path
+
+    def pointer(self) -> Pointer | None:
+        """Return what is to be served; None where nothing was ever published."""
+        try:
+            found = (self.path / releases.POINTER_FILE).stat()
+        except OSError:
+            return None
+        version = releases.read_pointer(self.path)
+        return Pointer(version, (found.st_ino, found.st_mtime_ns)) if version else None
+
+    def load(self, version: str) -> ModelBundle:
+        """Return a release, every digest checked. Raises CorruptBundle saying what is wrong."""
+        folder = self.path / version
+        if not folder.is_dir():
+            raise CorruptBundle(
+                f"the pointer names release {version}, which is not in {self.path}; promote one "
+                "that `recsys releases` lists"
+            )
+        return ModelBundle.load(folder)

@@ -1,0 +1,144 @@
+"""What serving can be told: `serving.toml`, over it RECSYS_* variables, over them flags."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from recsys.errors import InvalidInput, NotFound
+from recsys.pipeline.placement import DEFAULT_PLACEMENTS
+
+DEFAULTS = Path(__file__).parent / "config" / "serving.toml"
+OWN_FILE = "RECSYS_SERVING_CONFIG"
+MOST_WORKERS_UNASKED = 2
+
+Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
+Seconds = Annotated[float, Field(gt=0, le=3_600)]
+
+
+class ServingSettings(BaseSettings):
+    """How one shop is served; `config/serving.toml` says what each key means."""
+
+    model_config = SettingsConfigDict(env_prefix="RECSYS_", extra="forbid", frozen=True)
+
+    data_folder: Path
+    host: str
+    port: Annotated[int, Field(ge=0, le=65_535)]
+    workers: Annotated[int, Field(ge=0, le=256)]
+    redis_url: str
+    placements: str
+    read_timeout_ms: Milliseconds
+    write_timeout_ms: Milliseconds
+    batch_size: Annotated[int, Field(gt=0, le=1_024)]
+    release_poll_s: Seconds
+    apply_interval_s: Seconds
+    drain_interval_s: Seconds
+    grace_s: Seconds
+    log_level: Literal["debug", "info", "warning", "error"]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where values come from, the strongest first."""
+        files = TomlConfigSettingsSource(settings_cls, toml_file=[DEFAULTS, *_own_files()])
+        return init_settings, env_settings, files
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if not _is_loopback(host):
+            raise ValueError(
+                "a loopback address such as 127.0.0.1: there is no access control yet, so the "
+                "service may not be reachable from other machines"
+            )
+        return host
+
+    @property
+    def n_workers(self) -> int:
+        """How many workers to start."""
+        return self.workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS_UNASKED)
+
+    @property
+    def address(self) -> str:
+        """Where gRPC listens, as `host:port`."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def placements_file(self) -> Path:
+        """The file of placements."""
+        return Path(self.placements) if self.placements else DEFAULT_PLACEMENTS
+
+    @property
+    def log_file(self) -> Path:
+        """The database of the event log."""
+        return self.data_folder / "log" / "log.sqlite"
+
+    @property
+    def lake_folder(self) -> Path:
+        """The folder of the Delta tables."""
+        return self.data_folder / "lake"
+
+    @property
+    def releases_folder(self) -> Path:
+        """The folder of published bundles and of the pointer to the served one."""
+        return self.data_folder / "releases"
+
+    @property
+    def secret_file(self) -> Path:
+        """The key of hashed ids."""
+        return self.data_folder / "secret"
+
+
+def read_settings(**flags: Any) -> ServingSettings:
+    """Return the settings under these flags; a flag of None was not given.
+
+    Raises InvalidInput naming the first key that is unknown or holds what it may not, NotFound
+    where RECSYS_SERVING_CONFIG names no file.
+    """
+    try:
+        return ServingSettings(**{key: value for key, value in flags.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(OWN_FILE, str(error), "a valid TOML file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        wanted = "a known key" if first["type"] == "extra_forbidden" else _wanted(first["msg"])
+        raise InvalidInput(key, first.get("input"), wanted, reason="BAD_SETTING") from error
+
+
+def _wanted(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input should be ")
+
+
+def _own_files() -> list[Path]:
+    named = os.environ.get(OWN_FILE)
+    if not named:
+        return []
+    if not Path(named).is_file():
+        raise NotFound(f"{OWN_FILE} names {named}, which is no file", reason="NO_SETTINGS_FILE")
+    return [Path(named)]
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

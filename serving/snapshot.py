@@ -1,0 +1,129 @@
+"""What a process serves: one immutable snapshot, replaced whole when the release changes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import structlog
+
+from recsys.bundle import ModelBundle
+from recsys.context import Contexts
+from recsys.errors import RecsysError
+from recsys.events import EventType
+from recsys.explanations import reasons
+from recsys.pipeline.compile import compile_placements
+from recsys.pipeline.pipeline import Pipeline
+from recsys.pipeline.placement import PlacementConfig
+from recsys.query import Query
+from recsys.state import ENTRY, UserState, entry, no_entries
+from serving.clock import Clock
+from serving.releases import Pointer, ReleaseFolder
+from serving.telemetry import Counts
+
+log = structlog.get_logger("serving.snapshot")
+
+WARMING_ITEMS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One bundle and the pipelines of all placements over it."""
+
+    bundle: ModelBundle
+    pipelines: Mapping[str, Pipeline]
+
+    @classmethod
+    def of(cls, bundle: ModelBundle, placements: Mapping[str, PlacementConfig]) -> Self:
+        """Return the snapshot in which these placements are served from a bundle."""
+        return cls(bundle, compile_placements(placements, bundle))
+
+    def resolve(self, queries: list[Query], states: list[UserState]) -> Contexts:
+        """Return the contexts of queries whose askers' states were read."""
+        return Contexts.resolve(
+            queries,
+            states,
+            vocabulary=self.bundle.catalog.vocabulary,
+            interest=self.bundle.interest,
+        )
+
+    def warm(self, clock: Clock) -> None:
+        """Run every placement once, for somebody who knows popular items, so that pages are in.
+
+        Raises whatever a bundle raises whose parts do not fit each other.
+        """
+        catalog, now = self.bundle.catalog, clock()
+        known = self.bundle.popularity.order[:WARMING_ITEMS].tolist()
+        bought = b"".join(
+            entry(EventType.PURCHASE, time=int(now.timestamp()), position=row + 1, row=row)
+            for row in known
+        )
+        purchases = np.frombuffer(bought, dtype=ENTRY)
+        state = UserState(purchases, purchases, no_entries())
+        seeds = tuple(catalog.vocabulary.id(row) for row in known)
+        for name, pipeline in self.pipelines.items():
+            contexts = self.resolve([Query(name, now, user_id="warming", seeds=seeds)], [state])
+            reasons(pipeline, contexts, pipeline.run(contexts), catalog)
+
+
+class SnapshotKeeper:
+    """Keeps the snapshot of the release that the pointer names.
+
+    snapshot: what is served; None until there is a release that can be.
+    An invalid release leaves the old snapshot in place, is said once, counted as
+    `releases_refused`, and not tried again until the pointer is written anew.
+    """
+
+    def __init__(
+        self,
+        folder: ReleaseFolder,
+        placements: Mapping[str, PlacementConfig],
+        clock: Clock,
+        counts: Counts | None = None,
+    ) -> None:
+        self.snapshot: Snapshot | None = None
+        self.counts = Counts() if counts is None else counts
+        self._folder = folder
+        self._placements = placements
+        self._clock = clock
+        self._seen: Pointer | None = None
+
+    async def changes(self, poll_s: float) -> AsyncIterator[Snapshot]:
+        """Look every `poll_s` seconds, for good, and yield each new snapshot."""
+        while True:
+            await asyncio.sleep(poll_s)
+            if await self.check() and self.snapshot is not None:
+                yield self.snapshot
+
+    async def check(self) -> bool:
+        """Load what the pointer names, if that is news, and return whether it is served now."""
+        pointer = self._folder.pointer()
+        if pointer is None or pointer == self._seen:
+            return False
+        self._seen = pointer
+        try:
+            self.snapshot = await asyncio.to_thread(self._loaded, pointer.version)
+        except Exception as error:  # whatever is wrong with a release, the old one is served on
+            self._refused(pointer.version, error)
+            return False
+        self.counts["releases_loaded"] += 1
+        log.info("release served", version=pointer.version)
+        return True
+
+    def _loaded(self, version: str) -> Snapshot:
+        snapshot = Snapshot.of(self._folder.load(version), self._placements)
+        snapshot.warm(self._clock)
+        return snapshot
+
+    def _refused(self, version: str, error: Exception) -> None:
+        self.counts["releases_refused"] += 1
+        log.error(
+            "release refused",
+            version=version,
+            reason=error.reason if isinstance(error, RecsysError) else type(error).__name__,
+            message=str(error),
+            served=self.snapshot.bundle.version if self.snapshot else None,
+        )

@@ -1,0 +1,153 @@
+"""The supervisor: one data folder, its workers, its Valkey, and the way from log to lake."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import structlog
+
+from recsys.errors import Unavailable
+from recsys.pipeline.placement import read_placements
+from serving.catch_up import CatchUp
+from serving.clock import utc_now
+from serving.lock import DataFolderLock
+from serving.port import held_port
+from serving.releases import ReleaseFolder
+from serving.settings import ServingSettings
+from serving.state.keys import Secret, StateKeys
+from serving.state.redis_store import RedisSettings, RedisStateStore
+from serving.state_server import StateServer
+from serving.telemetry import Announce
+from serving.upkeep import Archive, Upkeep
+from serving.worker_pool import WorkerPool
+
+log = structlog.get_logger("serving.supervisor")
+
+KILLED = 137
+
+
+async def supervise(settings: ServingSettings, announce: Announce) -> None:
+    """Serve until SIGINT or SIGTERM; a second one kills everything at once.
+
+    Raises what a person can act on: DATA_FOLDER_TAKEN, PORT_TAKEN, no Valkey, bad placements.
+    """
+    read_placements(settings.placements_file)  # said once here rather than by every worker
+    stop = _Stop()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(DataFolderLock(settings.data_folder))
+        port = stack.enter_context(held_port(settings.host, settings.port))
+        server = await StateServer.found(settings)
+        stack.push_async_callback(server.stop)
+        upkeep = await stack.enter_async_context(_upkeep(settings, server, announce))
+        chosen = settings.model_copy(update={"port": port, "redis_url": server.address.url})
+        pool = WorkerPool(chosen)
+        stop.kills += [pool.kill, server.kill]
+        ready = _Readiness(pool, upkeep, chosen, announce)
+        await _serve_until(stop, ready)
+        await upkeep.finish()
+    log.info("stopped", **dict(upkeep.counts))
+
+
+async def _serve_until(stop: _Stop, ready: _Readiness) -> None:
+    """Run workers and upkeep until the first signal; then let the workers finish."""
+    works = (
+        ready.pool.keep_running(),
+        ready.upkeep.keep_applying(),
+        ready.upkeep.keep_draining(),
+        stop.told.wait(),
+    )
+    running = [asyncio.create_task(work) for work in works]
+    saying = asyncio.create_task(ready.say())
+    try:
+        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.told.is_set():
+            done.pop().result()  # raises what ended it
+        log.info("stopping: calls under way are finished; Ctrl-C again kills")
+    finally:
+        saying.cancel()
+        await ready.pool.stop()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, saying, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Readiness:
+    """What a server needs to be ready, and who is told."""
+
+    pool: WorkerPool
+    upkeep: Upkeep
+    settings: ServingSettings
+    announce: Announce
+
+    async def say(self) -> None:
+        """Say that the server is ready, once workers answer and states are up to date."""
+        await self.pool.listening()
+        events = (self.upkeep.caught_up, self.upkeep.away)
+        waits = [asyncio.create_task(event.wait()) for event in events]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        served = next(iter(self.pool.served.values()), None)
+        self.announce(self._sentence(served))
+        log.info(
+            "ready", address=self.settings.address, workers=len(self.pool.served), release=served
+        )
+
+    def _sentence(self, served: str | None) -> str:
+        parts = [f"ready: gRPC on {self.settings.address}", f"{len(self.pool.served)} workers"]
+        parts += [f"release {served}" if served else self._why_nothing()]
+        if not self.upkeep.caught_up.is_set():
+            parts += ["customer state is away: answers are degraded, events wait in the log"]
+        return "; ".join(parts)
+
+    def _why_nothing(self) -> str:
+        """Return why recommendations are refused, and the next step."""
+        pointer = ReleaseFolder(self.settings.releases_folder).pointer()
+        if pointer is None:
+            return "no release yet, so only events are taken until `recsys train`"
+        return f"release {pointer.version} is refused, as said above: `recsys rollback` or train"
+
+
+@asynccontextmanager
+async def _upkeep(
+    settings: ServingSettings, server: StateServer, announce: Announce
+) -> AsyncIterator[Upkeep]:
+    """Give the upkeep of a data folder over an open log, lake and store."""
+    keys = StateKeys(Secret.load_or_create(settings.secret_file))
+    store = RedisStateStore(server.address, keys, RedisSettings(connections=8))
+    try:
+        async with (
+            CatchUp(settings.log_file, settings.lake_folder, store) as catch_up,
+            Archive(settings, utc_now) as archive,
+        ):
+            yield Upkeep(catch_up, archive, settings, revive=server.revive, announce=announce)
+    finally:
+        with suppress(Unavailable):
+            await store.close()
+
+
+class _Stop:
+    """Hears SIGINT and SIGTERM: the first asks everything to end, the second kills.
+
+    told: set by the first. kills: what ends the processes that are ours.
+    """
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+        self.kills: list[Callable[[], None]] = []
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._hear)
+
+    def _hear(self) -> None:
+        if self.told.is_set():
+            for kill in self.kills:
+                kill()
+            os._exit(KILLED)  # what was acknowledged is in the log
+        self.told.set()

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+import pytest
+
+from recsys.context import Contexts
+from recsys.errors import NotFound, NotReady, Unavailable
+from recsys.events import EventType
+from recsys.ids import ItemId
+from recsys.pipeline.placement import parse_placements
+from recsys.query import Query, Recommendation, Tier
+from recsys.state import UserState
+from serving.attribution import AttributionToken
+from serving.recommender import Recommender, StateReader
+from serving.snapshot import Snapshot
+from serving.state.keys import IdKind, Secret, StateKey, StateKeys
+from tests import shop
+
+KEYS = StateKeys(Secret(bytes(range(32))))
+PLACEMENTS = parse_placements(shop.PLACEMENTS)
+SHOP = Snapshot.of(shop.bundle("v1"), PLACEMENTS)
+
+
+@dataclass
+class Shelf:
+    """Holds a snapshot that tests may replace."""
+
+    snapshot: Snapshot | None = SHOP
+
+
+@dataclass
+class KnownStates:
+    """A store that knows these users, notes each read, and can be told to wait."""
+
+    users: dict[str, UserState] = field(default_factory=dict)
+    reads: list[int] = field(default_factory=list)
+    gate: Callable[[], None] | None = None
+
+    async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
+        self.reads.append(len(keys))
+        await asyncio.sleep(0)
+        if self.gate:
+            self.gate()
+        known = {KEYS.customer(IdKind.USER, user): state for user, state in self.users.items()}
+        nobody = UserState.unknown()
+        return [next((known[key] for key in one if key in known), nobody) for one in keys]
+
+
+class UnreachableStates:
+    async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
+        raise Unavailable("no answer", reason="STATE_UNAVAILABLE")
+
+
+def recommender(
+    store: StateReader, shelf: Shelf | None = None, *, batch_size: int = 32
+) -> Recommender:
+    return Recommender(
+        shelf or Shelf(), store, KEYS, chance=lambda n: bytes(n), batch_size=batch_size
+    )
+
+
+def asked_by(user: str, placement: str = "home", **fields: object) -> Query:
+    return replace(shop.query(placement, **fields), user_id=user)
+
+
+ANNA = {"anna": shop.bought("coffee", days=2.0)}
+
+
+async def test_stranger_gets_the_bestsellers_in_a_full_list() -> None:
+    answer = await recommender(KnownStates()).recommend(asked_by("nobody"))
+
+    assert answer.item_ids == ("bread", "butter", "jam", "coffee")
+    assert [item.position for item in answer.items] == [1, 2, 3, 4]
+    assert (answer.tier, answer.degraded) == (Tier.POPULAR, "")
+    assert answer.items[0].title == "Bread"
+    assert answer.items[0].source == "popular"
+
+
+async def test_known_customer_gets_what_goes_with_their_purchase() -> None:
+    answer = await recommender(KnownStates(ANNA)).recommend(asked_by("anna", "email"))
+
+    assert answer.item_ids[0] == "milk"
+    assert "coffee" not in answer.item_ids
+    assert answer.tier is Tier.PERSONAL
+    assert answer.items[0].reason.anchors == ("coffee",)
+
+
+async def test_hidden_item_leaves_a_list_that_stays_full() -> None:
+    store = KnownStates({"anna": shop.state((EventType.HIDE, "bread", 1.0))})
+
+    answer = await recommender(store).recommend(asked_by("anna"))
+
+    assert answer.item_ids == ("butter", "jam", "coffee", "milk")
+
+
+async def test_purchase_of_today_is_not_offered_at_home_but_later_it_is() -> None:
+    store = KnownStates({"anna": shop.bought("coffee", days=0.5)})
+    asking = recommender(store)
+
+    today = await asking.recommend(asked_by("anna", limit=9))
+    later = await asking.recommend(asked_by("anna", limit=9, now=shop.NOW + timedelta(days=3)))
+
+    assert "coffee" not in today.item_ids
+    assert "coffee" in later.item_ids
+
+
+async def test_longest_list_holds_everything_for_sale_once() -> None:
+    answer = await recommender(KnownStates()).recommend(asked_by("nobody", limit=500))
+
+    assert sorted(answer.item_ids) == sorted(set(shop.ITEMS) - {shop.SOLD_OUT})
+
+
+async def test_store_outage_serves_bestsellers_and_says_so() -> None:
+    asking = recommender(UnreachableStates())
+
+    answer = await asking.recommend(asked_by("anna"))
+
+    assert answer.item_ids == ("bread", "butter", "jam", "coffee")
+    assert answer.degraded == "STATE_UNAVAILABLE"
+    assert asking.counts["queries_degraded"] == 1
+
+
+async def test_batch_equals_its_queries_one_by_one() -> None:
+    users = ("anna", "nobody", "ben", "cara")
+    states = {
+        "anna": shop.bought("coffee", "milk", days=2.0),
+        "ben": shop.state((EventType.HIDE, "bread", 1.0), (EventType.CLICK, "soap", 0.1)),
+        "cara": shop.bought("bread", days=40.0),
+    }
+    queries = [asked_by(user, place) for place in PLACEMENTS for user in users]
+    queries[1] = replace(queries[1], seeds=(ItemId("tea"),), limit=7)
+    asking = recommender(KnownStates(states))
+
+    together = await asking.recommend_batch(queries)
+
+    alone = [await asking.recommend(query) for query in queries]
+    assert [_content(one) for one in together] == [_content(one) for one in alone]
+
+
+async def test_calls_that_wait_together_are_read_in_one_round_trip() -> None:
+    store = KnownStates(ANNA)
+    asking = recommender(store)
+
+    answers = await asyncio.gather(*(asking.recommend(asked_by("anna")) for _ in range(10)))
+
+    assert store.reads == [10]
+    assert len({answer.item_ids for answer in answers}) == 1
+
+
+async def test_crowd_is_answered_in_batches_of_bounded_size() -> None:
+    store = KnownStates()
+    asking = recommender(store, batch_size=4)
+
+    await asyncio.gather(*(asking.recommend(asked_by("nobody")) for _ in range(10)))
+
+    assert sum(store.reads) == 10
+    assert max(store.reads) == 4
+
+
+async def test_request_keeps_the_snapshot_it_started_with() -> None:
+    shelf = Shelf()
+
+    def swap() -> None:
+        shelf.snapshot = Snapshot.of(shop.bundle("v2"), PLACEMENTS)
+
+    asking = recommender(KnownStates(gate=swap), shelf)
+
+    first = await asking.recommend(asked_by("anna"))
+    second = await asking.recommend(asked_by("anna"))
+
+    assert (first.bundle_version, second.bundle_version) == ("v1", "v2")
+
+
+async def test_unknown_placement_is_refused_without_harm_to_others() -> None:
+    asking = recommender(KnownStates())
+
+    refused, answered = await asyncio.gather(
+        asking.recommend(asked_by("anna", "checkout")),
+        asking.recommend(asked_by("anna")),
+        return_exceptions=True,
+    )
+
+    assert isinstance(refused, NotFound)
+    assert refused.reason == "UNKNOWN_PLACEMENT"
+    assert "email, home, product" in str(refused)
+    assert isinstance(answered, Recommendation)
+
+
+@dataclass(frozen=True)
+class FailsForOne:
+    """A filter with a fault that one customer brings out."""
+
+    def narrow(self, contexts: Contexts, eligible: object) -> object:
+        if any(query.user_id == "unlucky" for query in contexts.queries):
+            raise ValueError("a fault of our own")
+        return eligible
+
+
+async def test_query_that_fails_takes_none_of_its_batch_with_it() -> None:
+    home = SHOP.pipelines["home"]
+    faulty = replace(home, filters=(FailsForOne(), *home.filters))  # type: ignore[arg-type]
+    asking = recommender(KnownStates(), Shelf(replace(SHOP, pipelines={"home": faulty})))
+
+    users = ("anna", "unlucky", "ben")
+    answers = await asyncio.gather(
+        *(asking.recommend(asked_by(user)) for user in users), return_exceptions=True
+    )
+
+    assert [isinstance(answer, Recommendation) for answer in answers] == [True, False, True]
+    assert asking.counts["queries_failed"] == 1
+
+
+class BrokenStates:
+    async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
+        return []  # against the protocol: an answer for each
+
+
+async def test_fault_of_our_own_reaches_the_caller_and_leaves_nobody_waiting() -> None:
+    asking = recommender(BrokenStates())
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="zip"):
+            await asyncio.wait_for(asking.recommend(asked_by("anna")), 10)
+
+
+async def test_caller_who_gives_up_does_not_hold_up_the_others() -> None:
+    store = KnownStates()
+    asking = recommender(store)
+    gone = asyncio.create_task(asking.recommend(asked_by("anna")))
+    await asyncio.sleep(0)
+    gone.cancel()
+
+    answer = await asking.recommend(asked_by("ben"))
+
+    assert answer.items
+    assert store.reads == [1]
+
+
+async def test_without_a_release_there_is_no_answer_but_a_next_step() -> None:
+    with pytest.raises(NotReady, match="recsys train") as caught:
+        await recommender(KnownStates(), Shelf(None)).recommend(asked_by("anna"))
+
+    assert caught.value.reason == "NO_RELEASE"
+
+
+async def test_ids_the_release_does_not_know_are_named() -> None:
+    query = asked_by("anna", "product", seeds=(ItemId("coffee"), ItemId("kiwi")))
+
+    answer = await recommender(KnownStates()).recommend(query)
+
+    assert answer.missing_ids == ("kiwi",)
+    assert answer.item_ids[0] == "milk"
+    assert answer.tier is Tier.SESSION
+
+
+async def test_token_says_which_list_it_is_of() -> None:
+    answer = await recommender(KnownStates()).recommend(asked_by("anna"))
+
+    token = AttributionToken.decode(answer.attribution_token)
+    assert (token.placement, token.bundle_version, token.time) == ("home", "v1", shop.NOW)
+
+
+def _content(answer: Recommendation) -> Recommendation:
+    """Return the answer with scores rounded: sums over a batch may end in another last bit."""
+    items = tuple(replace(item, score=round(item.score, 4)) for item in answer.items)
+    return replace(answer, items=items)
