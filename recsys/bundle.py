@@ -22,14 +22,13 @@ from recsys.errors import CorruptBundle
 from recsys.ids import Strings, Vocabulary
 from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
 from recsys.interest import Interest
-from recsys.manifest import Manifest
+from recsys.manifest import INDEX_FILE, Manifest
 from recsys.models.blend import Blend
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 
-INDEX_FILE = "index.faiss"
 MANIFEST_FILE = "manifest.json"
 
 Array = NDArray[Any]
@@ -121,18 +120,20 @@ class ModelBundle:
                 read.strings("brand_names"),
                 read("prices"),
                 read("available"),
+                read.strings("urls"),
+                read.strings("image_urls"),
             ),
             interest=Interest(read("interest_weights"), numbers["interest_half_life_days"]),
             factors=factors,
-            index=FaissIndex.read(
-                folder / INDEX_FILE, read("index_vectors"), read("factors_known"), plan
-            ),
+            index=FaissIndex.read(folder / INDEX_FILE, factors.items, read("factors_known"), plan),
             neighbors=NeighborModel(
                 read("neighbor_offsets"), read("neighbor_rows"), read("neighbor_similarities")
             ),
             repurchase=RepurchaseModel(read("repeat_rates"), numbers["repurchase_half_life_days"]),
-            popularity=PopularityModel(read("popularity_counts"), read("popularity_order")),
-            blends={name: Blend(weights) for name, weights in manifest.blends.items()},
+            popularity=PopularityModel(
+                read("popularity_counts"), read("popularity_order"), read("popularity_trends")
+            ),
+            blends={name: Blend.of(numbers) for name, numbers in manifest.blends.items()},
         )
 
 
@@ -175,17 +176,19 @@ def _arrays(bundle: ModelBundle) -> dict[str, Array]:
         **_strings("brand_names", catalog.brand_names),
         "prices.npy": catalog.prices,
         "available.npy": catalog.available,
+        **_strings("urls", catalog.urls),
+        **_strings("image_urls", catalog.image_urls),
         "interest_weights.npy": bundle.interest.weights,
         "item_factors.npy": bundle.factors.items,
         "item_factors_gram.npy": bundle.factors.gram,
         "factors_known.npy": bundle.index.exact.known,
-        "index_vectors.npy": bundle.index.exact.items,
         "neighbor_offsets.npy": bundle.neighbors.offsets,
         "neighbor_rows.npy": bundle.neighbors.rows,
         "neighbor_similarities.npy": bundle.neighbors.similarities,
         "repeat_rates.npy": bundle.repurchase.repeat_rates,
         "popularity_counts.npy": bundle.popularity.counts,
         "popularity_order.npy": bundle.popularity.order,
+        "popularity_trends.npy": bundle.popularity.trends,
     }
 
 

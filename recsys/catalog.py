@@ -59,6 +59,7 @@ class Catalog:
     brands: (n_items,) int32 places in `brand_names`; place 0 is the empty name.
     prices: (n_items,) float32, NaN where unknown.
     available: (n_items,) bool, whether the item may be recommended at all.
+    urls, image_urls: (n_items,) texts, of the product page and of its picture; empty where unknown.
     """
 
     vocabulary: Vocabulary
@@ -69,6 +70,8 @@ class Catalog:
     brand_names: Strings
     prices: Scores
     available: Mask
+    urls: Strings
+    image_urls: Strings
 
     def __post_init__(self) -> None:
         sizes = {
@@ -77,6 +80,8 @@ class Catalog:
             len(self.brands),
             len(self.prices),
             len(self.available),
+            len(self.urls),
+            len(self.image_urls),
         }
         if sizes != {len(self.vocabulary)}:
             raise ValueError(f"columns of {sizes} rows for {len(self.vocabulary)} items")
@@ -108,6 +113,8 @@ class Catalog:
             brand_names,
             frozen(prices),
             frozen(np.array([item.available for item in column], dtype=np.bool_)),
+            Strings.of([item.url for item in column]),
+            Strings.of([item.image_url for item in column]),
         )
 
     def name(self, row: int) -> str:

@@ -64,7 +64,7 @@ def _sentence(code: ReasonCode, anchor: str, times_bought: int) -> str:
             often = {1: "once", 2: "twice"}.get(times_bought, f"{times_bought} times")
             return f"You have bought this {often}"
         case ReasonCode.SEEN_BEFORE:
-            return "You looked at this before"
+            return "You showed interest in this before"
         case ReasonCode.SIMILAR_TO_SEED:
             return f"Often bought together with {anchor}"
         case ReasonCode.SIMILAR_TO_HISTORY:

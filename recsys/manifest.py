@@ -14,6 +14,11 @@ from recsys.errors import CorruptBundle
 FORMAT = 1
 """Raised when an older reader would misread the folder."""
 
+INDEX_FILE = "index.faiss"
+
+PLAN = ("search_depth", "exact_below")
+"""Numbers that say how to search, not what was learned."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
@@ -45,8 +50,13 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Hex digest of what was learned; runs on the same data and settings share it."""
-        content = [self.files, self.numbers, self.index_kind, self.blends]
+        """Hex digest of what was learned; runs on the same data and settings share it.
+
+        The index is left out: it is chosen by measured time, and finds what the vectors say.
+        """
+        files = {name: digest for name, digest in self.files.items() if name != INDEX_FILE}
+        numbers = {name: number for name, number in self.numbers.items() if name not in PLAN}
+        content = [files, numbers, self.blends]
         return blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
     def to_json(self) -> str:

@@ -27,6 +27,8 @@ from serving.telemetry import Counts
 log = structlog.get_logger("serving.recommender")
 
 STATE_UNAVAILABLE = "STATE_UNAVAILABLE"
+QUIET_TURNS = 10
+"""Turns of the loop without a new question after which none is taken to be on its way in."""
 Chance = Callable[[int], bytes]
 """Returns so many random bytes."""
 
@@ -119,11 +121,24 @@ class Recommender:
         While one batch is on its way those who come gather for the next; two at once were smaller
         and, measured, slower.
         """
+        await self._let_in()
         while batch := self._next_batch():
             answers = await self._answers([waiting.query for waiting in batch])
             for waiting, answer in zip(batch, answers, strict=True):
                 _settle(waiting.answer, answer)
-            await asyncio.sleep(0)  # let the answers out, and the next questions in
+            await self._let_in()
+
+    async def _let_in(self) -> None:
+        """Let answers out and questions in that have arrived; wait for none that has not.
+
+        gRPC admits about one call a turn of the loop, however many have arrived, so turns are
+        taken until several in a row bring nobody.
+        """
+        quiet = 0
+        while quiet < QUIET_TURNS and len(self._waiting) < self._batch_size:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            quiet = 0 if len(self._waiting) > before else quiet + 1
 
     def _next_batch(self) -> list[_Waiting]:
         """Return who waits now, at most a batch; those who gave up are left out."""

@@ -69,6 +69,6 @@ def bootstrap(values: Values, rng: np.random.Generator, *, draws: int = 1_000) -
     """
     if not len(values):
         return Interval(float("nan"), float("nan"), float("nan"))
-    means = np.array([rng.choice(values, len(values)).mean() for _ in range(draws)])
+    means = values[rng.integers(len(values), size=(draws, len(values)))].mean(axis=1)
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(values.mean()), float(low), float(high))

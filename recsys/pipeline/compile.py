@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from recsys.arrays import Scores
 from recsys.bundle import ModelBundle
 from recsys.models.blend import Blend
 from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
@@ -54,10 +55,18 @@ def compile_placement(name: str, config: PlacementConfig, bundle: ModelBundle) -
         size=config.size,
         filters=tuple(_filter(narrowing, bundle) for narrowing in config.filters),
         sources=tuple(_named(source, bundle) for source in config.sources),
-        ranker=WeightedSum(np.array(weights, dtype=np.float32)),
+        ranker=WeightedSum(np.array(weights, dtype=np.float32), _lifts(blend, bundle)),
         selector=_selector(config.selector, bundle),
         n_items=len(bundle.catalog),
     )
+
+
+def _lifts(blend: Blend, bundle: ModelBundle) -> Scores | None:
+    """Return what each item's score is multiplied by, None where trends do not count."""
+    if not blend.trend:
+        return None
+    lifts: Scores = bundle.popularity.trends ** np.float32(blend.trend)
+    return lifts
 
 
 def _filter(config: FilterConfig, bundle: ModelBundle) -> Filter:

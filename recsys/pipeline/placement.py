@@ -156,7 +156,9 @@ def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{name}: {path}", first.get("input"), first["msg"]) from error
+        extra = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        wanted = "a known key" if extra else first["msg"].removeprefix("Input should be ")
+        raise InvalidInput(f"{name}: {path}", first.get("input"), wanted) from error
 
 
 DEFAULT_PLACEMENTS = Path(__file__).with_name("placements.toml")

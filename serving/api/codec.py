@@ -36,7 +36,9 @@ def decode_query(request: pb.RecommendRequest, *, now: datetime) -> Query:
         if getattr(request, name):
             check_id(name, getattr(request, name))
     if request.page_size < 0:
-        raise InvalidInput("page_size", request.page_size, f"0 to {MOST_ITEMS}")
+        raise InvalidInput(
+            "page_size", request.page_size, f"0 or more; above {MOST_ITEMS} means {MOST_ITEMS}"
+        )
     return Query(
         placement=request.placement,
         now=now,

@@ -17,10 +17,12 @@ from recsys.errors import Unavailable
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One item for one customer. price: None where the catalog has none."""
+    """One item for one customer. price: None, and texts empty, where the catalog has none."""
 
     item_id: str
     title: str
+    url: str
+    image_url: str
     price: float | None
     reason: str
 
@@ -62,21 +64,21 @@ def picks_file(path: Path, n_picks: int) -> Iterator[Write]:
 
 def _csv_writer(file: TextIO, n_picks: int) -> Write:
     lines = csv.writer(file)
-    columns = ("id", "title", "price", "reason")
+    columns = ("id", "title", "url", "image_url", "price", "reason")
     head = [f"rec_{place}_{name}" for place in range(1, n_picks + 1) for name in columns]
-    lines.writerow(["user_id", *head])
+    lines.writerow(["user_id", "attribution_token", *head])
 
     def write(one: CustomerPicks) -> None:
         cells = [cell for pick in one.picks for cell in _cells(pick)]
         empty = [""] * (len(head) - len(cells))
-        lines.writerow([one.user_id, *cells, *empty])
+        lines.writerow([one.user_id, one.attribution_token, *cells, *empty])
 
     return write
 
 
-def _cells(pick: Pick) -> tuple[str, str, str, str]:
+def _cells(pick: Pick) -> tuple[str, ...]:
     price = "" if pick.price is None else f"{pick.price:.2f}"
-    return pick.item_id, pick.title, price, pick.reason
+    return pick.item_id, pick.title, pick.url, pick.image_url, price, pick.reason
 
 
 def _json_writer(file: TextIO) -> Write:

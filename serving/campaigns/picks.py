@@ -6,8 +6,9 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from recsys.catalog import Catalog
 from recsys.errors import InvalidInput, NotFound, NotReady, Unavailable
 from recsys.ids import check_id
 from recsys.pipeline.placement import read_placements
-from recsys.query import Query, Recommendation, Tier
+from recsys.query import Query, Recommendation, RecommendedItem, Tier
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
 from serving.catch_up import CatchUp
 from serving.clock import Clock
@@ -62,6 +63,15 @@ class PickCounts:
     items: int
     release: str
 
+    def more(self, answers: Sequence[Recommendation]) -> Self:
+        """Return the counts with these answers added."""
+        return replace(
+            self,
+            customers=self.customers + len(answers),
+            unknown=self.unknown + sum(answer.tier is Tier.POPULAR for answer in answers),
+            items=self.items + sum(len(answer.items) for answer in answers),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -84,7 +94,7 @@ async def write_picks(
         recommender = Recommender(
             Held(snapshot), store, keys, chance=secrets.token_bytes, batch_size=settings.batch_size
         )
-        answers: list[Recommendation] = []
+        counts = PickCounts(0, 0, 0, snapshot.bundle.version)
         with picks_file(job.out, snapshot.pipelines[job.placement].size) as write:
             for start in range(0, len(users), settings.batch_size):
                 batch = users[start : start + settings.batch_size]
@@ -92,9 +102,9 @@ async def write_picks(
                 _check_whole(found)
                 for user, answer in zip(batch, found, strict=True):
                     write(_picks(user, answer, snapshot.bundle.catalog))
-                answers += found
-                told("choosing", len(answers), len(users))
-    return _counts(answers, snapshot.bundle.version)
+                counts = counts.more(found)
+                told("choosing", counts.customers, len(users))
+    return counts
 
 
 def _snapshot(settings: ServingSettings, placement: str) -> Snapshot:
@@ -152,17 +162,21 @@ def _check_whole(answers: Sequence[Recommendation]) -> None:
 
 
 def _picks(user_id: str, answer: Recommendation, catalog: Catalog) -> CustomerPicks:
-    prices = catalog.prices[catalog.vocabulary.rows(answer.item_ids)].tolist()
-    picks = [
-        Pick(item.item_id, item.title, None if np.isnan(price) else price, item.reason.text)
-        for item, price in zip(answer.items, prices, strict=True)
-    ]
+    rows = catalog.vocabulary.rows(answer.item_ids).tolist()
+    picks = [_pick(item, row, catalog) for item, row in zip(answer.items, rows, strict=True)]
     return CustomerPicks(user_id, picks, answer.attribution_token)
 
 
-def _counts(answers: Sequence[Recommendation], release: str) -> PickCounts:
-    unknown = sum(answer.tier is Tier.POPULAR for answer in answers)
-    return PickCounts(len(answers), unknown, sum(len(one.items) for one in answers), release)
+def _pick(item: RecommendedItem, row: int, catalog: Catalog) -> Pick:
+    price = float(catalog.prices[row])
+    return Pick(
+        item.item_id,
+        item.title,
+        catalog.urls[row],
+        catalog.image_urls[row],
+        None if np.isnan(price) else price,
+        item.reason.text,
+    )
 
 
 @asynccontextmanager

@@ -28,7 +28,9 @@ class _TierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tier.ValueType],
     TIER_UNSPECIFIED: _Tier.ValueType  # 0
     """Never sent: every answer has a tier."""
     TIER_PERSONAL: _Tier.ValueType  # 1
-    """The asker's own history, known under the user or visitor id."""
+    """The asker's own events, remembered under the ids of the request, a user or visitor id among
+    them.
+    """
     TIER_SESSION: _Tier.ValueType  # 2
     """This session's events or the seed items alone."""
     TIER_POPULAR: _Tier.ValueType  # 3
@@ -40,7 +42,9 @@ class Tier(_Tier, metaclass=_TierEnumTypeWrapper):
 TIER_UNSPECIFIED: Tier.ValueType  # 0
 """Never sent: every answer has a tier."""
 TIER_PERSONAL: Tier.ValueType  # 1
-"""The asker's own history, known under the user or visitor id."""
+"""The asker's own events, remembered under the ids of the request, a user or visitor id among
+them.
+"""
 TIER_SESSION: Tier.ValueType  # 2
 """This session's events or the seed items alone."""
 TIER_POPULAR: Tier.ValueType  # 3

@@ -10,7 +10,12 @@ from recsys.errors import Unavailable
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
 
 ANNA = CustomerPicks(
-    "anna", [Pick("i1", 'Jam, "extra"', 2.5, "Because"), Pick("i2", "", None, "Popular")], "token"
+    "anna",
+    [
+        Pick("i1", 'Jam, "extra"', "https://shop/i1", "https://shop/i1.png", 2.5, "Because"),
+        Pick("i2", "", "", "", None, "Popular"),
+    ],
+    "token",
 )
 
 
@@ -22,10 +27,16 @@ def test_csv_has_a_cell_for_everything_and_empty_ones_where_items_lack(tmp_path:
 
     with path.open(encoding="utf-8", newline="") as file:
         head, row = csv.reader(file)
-    assert head[:5] == ["user_id", "rec_1_id", "rec_1_title", "rec_1_price", "rec_1_reason"]
+    assert head[:8] == [
+        "user_id", "attribution_token", "rec_1_id", "rec_1_title", "rec_1_url", "rec_1_image_url",
+        "rec_1_price", "rec_1_reason",
+    ]  # fmt: skip
     assert head[-1] == "rec_3_reason"
     assert row == [
-        "anna", "i1", 'Jam, "extra"', "2.50", "Because", "i2", "", "", "Popular", "", "", "", "",
+        "anna", "token",
+        "i1", 'Jam, "extra"', "https://shop/i1", "https://shop/i1.png", "2.50", "Because",
+        "i2", "", "", "", "", "Popular",
+        "", "", "", "", "", "",
     ]  # fmt: skip
 
 
@@ -39,7 +50,8 @@ def test_json_lines_carry_the_attribution_token_too(tmp_path: Path) -> None:
     document = json.loads(line)
     assert (document["user_id"], document["attribution_token"]) == ("anna", "token")
     assert document["picks"][0] == {
-        "item_id": "i1", "title": 'Jam, "extra"', "price": 2.5, "reason": "Because",
+        "item_id": "i1", "title": 'Jam, "extra"', "url": "https://shop/i1",
+        "image_url": "https://shop/i1.png", "price": 2.5, "reason": "Because",
     }  # fmt: skip
 
 

@@ -1,0 +1,99 @@
+"""A lake of a tiny shop: four tastes of ten items each, customers who come every few days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from deltalake import write_deltalake
+
+from serving.log import schema
+from training.settings import TrainingSettings, read_settings
+
+START = datetime(2026, 1, 1, 8, tzinfo=UTC)
+N_TASTES, ITEMS_A_TASTE = 4, 10
+N_ITEMS = N_TASTES * ITEMS_A_TASTE
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of an order."""
+
+    user: str
+    item_row: int
+    time: datetime
+    order: str = ""
+    type: str = "purchase"
+    event_id: str = ""
+    visitor: str = ""
+    session: str = ""
+
+
+def write_lake(folder: Path, lines: list[Line], n_items: int = N_ITEMS) -> None:
+    """Write the three tables of the lake under a data folder."""
+    lake = folder / "lake"
+    events = [_event(position, line) for position, line in enumerate(lines, start=1)]
+    write_deltalake(lake / "events", pa.Table.from_pylist(events, schema.EVENTS), mode="append")
+    items = [_item(row, len(lines) + 1 + row) for row in range(n_items)]
+    write_deltalake(lake / "items", pa.Table.from_pylist(items, schema.ITEMS), mode="overwrite")
+    numbers = [{"item_row": row, "item_id": f"i{row}"} for row in range(n_items)]
+    numbers_table = pa.Table.from_pylist(numbers, schema.VOCABULARY)
+    write_deltalake(lake / "vocabulary", numbers_table, mode="overwrite")
+
+
+def shop_lines(*, n_users: int = 60, days: int = 90, seed: int = 1) -> list[Line]:
+    """Return the orders of customers who stay with their taste and buy staples again."""
+    rng = np.random.default_rng(seed)
+    lines = []
+    for user in range(n_users):
+        taste = user % N_TASTES
+        chances = rng.dirichlet(np.full(ITEMS_A_TASTE, 0.6))
+        for day in range(user % 4, days, 4):
+            own = rng.choice(ITEMS_A_TASTE, 3, replace=False, p=(chances + 0.02) / 1.2)
+            for row in own:
+                time = START + timedelta(days=day, minutes=user)
+                item = int(taste * ITEMS_A_TASTE + row)
+                lines.append(Line(f"u{user}", item, time, f"o{user}-{day}"))
+    return sorted(lines, key=lambda line: line.time)
+
+
+def small_settings(*flags: str) -> TrainingSettings:
+    """Return settings of a size for the shop, flags over them."""
+    path = Path(__file__).with_name("small.toml")
+    return read_settings(path, variables={}, flags=flags)
+
+
+def _event(position: int, line: Line) -> dict[str, object]:
+    return {
+        "position": position,
+        "day": line.time.date(),
+        "time": line.time,
+        "type": line.type,
+        "item_id": f"i{line.item_row}",
+        "item_row": line.item_row,
+        "user_id": line.user,
+        "visitor_id": line.visitor,
+        "session_id": line.session,
+        "quantity": 1.0,
+        "currency": "",
+        "order_id": line.order,
+        "channel": "",
+        "attribution_token": "",
+        "event_id": line.event_id or f"e{position}",
+    }
+
+
+def _item(row: int, position: int) -> dict[str, object]:
+    texts = dict.fromkeys(("brand", "currency", "url", "image_url"), "")
+    return {
+        "position": position,
+        "item_row": row,
+        "item_id": f"i{row}",
+        "title": f"Item {row}",
+        "category": f"Row {row % ITEMS_A_TASTE}",
+        "available": True,
+        **texts,
+    }

@@ -1,0 +1,179 @@
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from recsys.bundle import ModelBundle
+from recsys.errors import NotReady, Unavailable
+from recsys.pipeline.placement import DEFAULT_PLACEMENTS, read_placements
+from recsys.releases import read_pointer, versions
+from tests.training.small_lake import START, Line, shop_lines, small_settings, write_lake
+from training.record import TrainingJob
+from training.releases import rollback, stored_report
+from training.settings import TrainingSettings
+from training.train import Outcome, train
+
+# MLflow calls what its own dependencies have deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+PLACEMENTS = {
+    name: config
+    for name, config in read_placements(DEFAULT_PLACEMENTS).items()
+    if name in ("home", "cart")
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Lets a run break at the step of this name."""
+
+    broken: str = ""
+    error: type[BaseException] = RuntimeError
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        if name == self.broken:
+            raise self.error("here")
+        yield
+
+
+def job_of(folder: Path, settings: TrainingSettings | None = None, minute: int = 0) -> TrainingJob:
+    now = NOON + timedelta(minutes=minute)
+    return TrainingJob(folder, settings or small_settings(), PLACEMENTS, lambda: now)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a data folder with one release."""
+    folder = tmp_path_factory.mktemp("shop")
+    write_lake(folder, shop_lines())
+    train(job_of(folder), Steps())
+    return folder
+
+
+def mlflow_of(folder: Path) -> MlflowClient:
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def last_run(folder: Path):
+    client = mlflow_of(folder)
+    experiment = client.get_experiment_by_name("recsys")
+    return client.search_runs([experiment.experiment_id], order_by=["start_time DESC"])[0]
+
+
+def test_a_run_publishes_a_release_that_loads(shop: Path) -> None:
+    version = versions(shop / "releases")[0]
+
+    bundle = ModelBundle.load(shop / "releases" / version)
+
+    assert version == "20260601-120000"
+    assert len(bundle.catalog) == 40
+    assert bundle.manifest.log_position == len(shop_lines()) + 40
+    assert set(bundle.blends) == {"home", "cart"}
+    assert stored_report(shop, version).placements == ("home", "cart")
+
+
+def test_a_run_is_recorded_with_numbers_pictures_bundle_and_lake_versions(shop: Path) -> None:
+    client = mlflow_of(shop)
+
+    champion = client.get_model_version_by_alias("recsys", "champion")
+    run = client.get_run(champion.run_id)
+    found = {file.path for file in client.list_artifacts(run.info.run_id, "report")}
+
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["home_ndcg_at_10"] > run.data.metrics["home_popular_ndcg_at_10"]
+    assert run.data.params["lake_version_events"] == "0"
+    assert {"report/report.json", "report/coverage.png", "report/curves_home.png"} <= found
+    assert client.list_artifacts(run.info.run_id, "bundle")
+
+
+def test_the_same_lake_settings_and_seed_give_the_same_digest(shop: Path) -> None:
+    first = ModelBundle.load(shop / "releases" / versions(shop / "releases")[0])
+
+    outcome = train(job_of(shop, minute=1), Steps())
+
+    assert outcome.digest == first.manifest.digest
+    assert "the same recipe" in "\n".join(outcome.verdict.lines())
+    assert read_pointer(shop / "releases") == outcome.version
+
+
+def served_and_all(folder: Path) -> tuple[str | None, list[str]]:
+    releases = folder / "releases"
+    return read_pointer(releases), sorted(path.name for path in releases.iterdir())
+
+
+def test_another_recipe_is_refitted_and_a_failing_gate_keeps_the_champion(shop: Path) -> None:
+    before = served_and_all(shop)
+    worse = small_settings("index.recall_floor=1.0", "factors.dim=1", "gate.tolerance=0.0")
+    unlearned = replace(worse, repurchase=replace(worse.repurchase, half_life_days=(0.05,)))
+
+    outcome = train(job_of(shop, unlearned, minute=2), Steps())
+
+    assert not outcome.verdict.passed
+    assert any("against the recipe of champion" in words for words in outcome.verdict.failures)
+    assert served_and_all(shop) == before
+    assert last_run(shop).data.tags["gate"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "status"),
+    [
+        ("weigh the sources of each placement", RuntimeError, "FAILED"),
+        ("save and judge", KeyboardInterrupt, "KILLED"),
+        ("publish", RuntimeError, "FAILED"),
+    ],
+)
+def test_a_run_that_breaks_leaves_nothing_and_the_champion_served(
+    shop: Path, broken: str, error: type[BaseException], status: str
+) -> None:
+    before = served_and_all(shop)
+
+    with pytest.raises(error):
+        train(job_of(shop, minute=3), Steps(broken, error))
+
+    assert served_and_all(shop) == before
+    assert last_run(shop).info.status == status
+
+
+def test_a_full_disk_says_so_and_that_the_champion_stays(shop: Path) -> None:
+    class NoSpaceError(OSError):
+        pass
+
+    with pytest.raises(Unavailable, match="Make room"):
+        train(job_of(shop, minute=4), Steps("save and judge", NoSpaceError))
+
+
+def test_a_rollback_serves_what_was_served_before(shop: Path) -> None:
+    outcome: Outcome = train(job_of(shop, minute=5), Steps())
+    before = json.loads((shop / "releases" / "history.jsonl").read_text().splitlines()[-1])
+
+    move = rollback(shop / "releases", now=NOON)
+
+    assert before["version"] == outcome.version
+    assert move.version == before["previous"] == read_pointer(shop / "releases")
+
+
+def test_mlflow_that_cannot_be_used_stops_the_run_before_it_starts(tmp_path: Path) -> None:
+    write_lake(tmp_path, shop_lines(n_users=30, days=60))
+    (tmp_path / "mlflow.db").write_bytes(b"this is no database at all" * 100)
+
+    with pytest.raises(Unavailable, match=r"MLflow cannot be used.*Nothing was trained"):
+        train(job_of(tmp_path), Steps())
+
+    assert not (tmp_path / "releases").exists()
+
+
+def test_too_little_data_makes_no_run_and_no_release(tmp_path: Path) -> None:
+    write_lake(tmp_path, [Line("u1", 0, START)])
+
+    with pytest.raises(NotReady, match="too little to train on"):
+        train(job_of(tmp_path), Steps())
+
+    assert not (tmp_path / "releases").exists()

@@ -1,0 +1,252 @@
+"""The commands of training: train, evaluate, promote, rollback, releases."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from recsys.errors import NotFound, RecsysError
+from recsys.pipeline.placement import DEFAULT_PLACEMENTS, PlacementConfig, read_placements
+from recsys.releases import Move, read_pointer
+from training import releases as folder_of_releases
+from training.settings import DEFAULT_SETTINGS, TrainingSettings, read_settings
+
+if TYPE_CHECKING:
+    from training.train import Outcome
+
+app = typer.Typer(no_args_is_help=True)
+
+GATE_FAILED = 3
+"""Exit status when a run went through and its gate said no."""
+
+DataFolder = Annotated[
+    Path,
+    typer.Option("--data-folder", envvar="RECSYS_DATA_FOLDER", help="Where everything is kept."),
+]
+SettingsFile = Annotated[
+    Path,
+    typer.Option("--settings", envvar="RECSYS_TRAINING_SETTINGS", help="TOML file of settings."),
+]
+PlacementsFile = Annotated[
+    Path,
+    typer.Option("--placements", envvar="RECSYS_PLACEMENTS", help="TOML file of placements."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="One setting; repeatable."),
+]
+TrackingUri = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri",
+        envvar="RECSYS_TRACKING_URI",
+        help="MLflow store; empty for the data folder's own.",
+    ),
+]
+
+_DATA = Path("data")
+
+
+@app.command()
+def train(
+    data_folder: DataFolder = _DATA,
+    settings: SettingsFile = DEFAULT_SETTINGS,
+    placements: PlacementsFile = DEFAULT_PLACEMENTS,
+    override: Overrides = None,
+    tracking_uri: TrackingUri = "",
+) -> None:
+    """Learn from all events, measure on held-out customers, and publish if the gate agrees.
+
+    Example: recsys train --set factors.dim=32
+
+    Exit status: 0 published, 3 the gate said no (what was served is served on), 1 an error.
+    """
+    from training.record import TrainingJob
+    from training.train import train as run_training
+
+    console = Console()
+    job = TrainingJob(
+        data_folder, _settings(settings, override), read_placements(placements), _now, tracking_uri
+    )
+    outcome = run_training(job, _Steps(console))
+    _tell(console, outcome, data_folder)
+    if not outcome.verdict.passed:
+        raise typer.Exit(GATE_FAILED)
+
+
+@app.command()
+def evaluate(
+    version: Annotated[str, typer.Argument(help="A release; empty for what is served.")] = "",
+    data_folder: DataFolder = _DATA,
+    settings: SettingsFile = DEFAULT_SETTINGS,
+    placements: PlacementsFile = DEFAULT_PLACEMENTS,
+    override: Overrides = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure the settings anew; nothing is published.")
+    ] = False,
+) -> None:
+    """Show how well a release foresaw held-out purchases when it was trained.
+
+    Example: recsys evaluate 20260131-040000
+
+    With --again the settings are measured anew on the present lake, and nothing is kept.
+    """
+    console = Console()
+    if again:
+        _measure(console, data_folder, _settings(settings, override), read_placements(placements))
+        return
+    from training.report import rendered
+
+    chosen = version or read_pointer(data_folder / "releases")
+    if chosen is None:
+        raise NotFound("no release is served yet; `recsys train` makes one", reason="NO_RELEASE")
+    console.print(f"Measured when release {chosen} was trained:\n")
+    console.print(rendered(folder_of_releases.stored_report(data_folder, chosen)))
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A release of `recsys releases`.")],
+    data_folder: DataFolder = _DATA,
+    tracking_uri: TrackingUri = "",
+) -> None:
+    """Serve a release from now on; a running server follows within a second.
+
+    Example: recsys promote 20260131-040000
+    """
+    move = folder_of_releases.promote(data_folder / "releases", version, now=_now())
+    _moved(move, data_folder, tracking_uri)
+
+
+@app.command()
+def rollback(data_folder: DataFolder = _DATA, tracking_uri: TrackingUri = "") -> None:
+    """Serve again what was served before.
+
+    Example: recsys rollback
+    """
+    move = folder_of_releases.rollback(data_folder / "releases", now=_now())
+    _moved(move, data_folder, tracking_uri)
+
+
+@app.command()
+def releases(data_folder: DataFolder = _DATA) -> None:
+    """List the releases, newest first, and which one is served.
+
+    Example: recsys releases
+    """
+    console = Console()
+    found = folder_of_releases.releases(data_folder / "releases")
+    if not found:
+        console.print("There is no release yet; `recsys train` makes one.")
+        return
+    table = Table(
+        caption="Under each placement: NDCG@10 of its blend, measured when it was trained."
+    )
+    for name in ("release", "served", "events", "items"):
+        table.add_column(name, no_wrap=True)
+    placements = sorted({name for one in found if one.manifest for name in one.manifest.blends})
+    for name in placements:
+        table.add_column(name, justify="right")
+    for one in found:
+        served = "served" if one.current else ""
+        if one.manifest is None:
+            table.add_row(one.version, served, "unreadable")
+            continue
+        kept = one.manifest
+        scores = [kept.metrics.get(f"{name}_ndcg_at_10") for name in placements]
+        table.add_row(
+            one.version,
+            served,
+            f"{kept.counts.get('n_events', 0):,}",
+            f"{kept.counts.get('n_items', 0):,}",
+            *("" if score is None else f"{score:.4f}" for score in scores),
+        )
+    console.print(table)
+
+
+def _settings(path: Path, override: list[str] | None) -> TrainingSettings:
+    return read_settings(path, variables=os.environ, flags=override or ())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _tell(console: Console, outcome: Outcome, data_folder: Path) -> None:
+    """Print the tables, the verdict and what to do next."""
+    from training.report import rendered
+
+    console.print(rendered(outcome.report))
+    passed = outcome.verdict.passed
+    console.print(f"\nThe gate {'agrees' if passed else 'says no'}:", style="bold")
+    for line in outcome.verdict.lines():
+        console.print(f"  {escape(line)}", highlight=False)
+    folder = "" if data_folder == _DATA else f" --data-folder {data_folder}"
+    if passed:
+        console.print(f"\nRelease {outcome.version} is served from now on.", style="bold")
+        console.print(
+            f"Next: `recsys serve{folder}`; `recsys rollback{folder}` goes one step back."
+        )
+        return
+    kept = outcome.champion
+    stays = f"release {kept} is served on" if kept else "no release is served yet"
+    console.print(f"\nNothing was published: {stays}.", style="bold")
+    console.print("Next: look at what FAILED above; the run is kept in MLflow with all of it.")
+
+
+def _measure(
+    console: Console,
+    data_folder: Path,
+    settings: TrainingSettings,
+    placements: Mapping[str, PlacementConfig],
+) -> None:
+    from training.report import rendered
+    from training.train import measure
+
+    report = measure(data_folder, settings, placements, _Steps(console))
+    console.print("Measured just now, with these settings on the present lake:\n")
+    console.print(rendered(report))
+
+
+def _moved(move: Move, data_folder: Path, tracking_uri: str) -> None:
+    """Say what is served now, and let MLflow's alias follow; the pointer is the truth."""
+    console = Console()
+    before = f" (before: {move.previous})" if move.previous else ""
+    console.print(f"Release {move.version} is served from now on{before}.")
+    if not tracking_uri and not (data_folder / "mlflow.db").exists():
+        return
+    try:
+        from training.tracking import Tracker
+
+        followed = Tracker.open(data_folder, tracking_uri).crown(move.version)
+    except (RecsysError, ModuleNotFoundError) as error:
+        console.print(f"MLflow's alias `champion` did not follow: {error}")
+        return
+    if not followed:
+        console.print("MLflow knows no model of this release; its alias `champion` stays.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Shows each step of a run, with its time."""
+
+    console: Console
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Show a step while it runs, and how long it took."""
+        start = time.perf_counter()
+        with self.console.status(f"{name} ..."):
+            yield
+        self.console.print(f"{time.perf_counter() - start:6.1f} s  {name}", highlight=False)

@@ -1,0 +1,183 @@
+"""The lake as a data set: a fixed version of its Delta tables, read into columns.
+
+DuckDB reads the files that Delta names, so that what is read is one version of each table,
+whatever is written meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from recsys.arrays import Mask, Rows, Times, frozen
+from recsys.catalog import Catalog, Item
+from recsys.errors import Unavailable
+from recsys.events import EVENT_TYPES
+from recsys.ids import ItemId, Vocabulary
+from recsys.interactions import Interactions
+from training.datasets.enough import no_events
+
+# Item numbers last: whatever an event or item names has its number by then.
+TABLES = ("events", "items", "vocabulary")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What one version of the lake holds.
+
+    user_ids: who is behind each user row: a user id, else `visitor:` and a visitor id, else
+        `session:` and a session id.
+    lake_versions: Delta version of each table.
+    log_position: the last record of the log among what was read.
+    """
+
+    interactions: Interactions
+    catalog: Catalog
+    user_ids: tuple[str, ...]
+    lake_versions: Mapping[str, int]
+    log_position: int
+
+
+def read_dataset(lake: Path) -> Dataset:
+    """Return the data set of the lake's present version.
+
+    An event id that stands there twice counts once, the earliest. Raises NotReady where there is
+    no event at all, Unavailable where the tables cannot be read.
+    """
+    try:
+        if not all(DeltaTable.is_deltatable(str(lake / name)) for name in TABLES):
+            raise no_events(lake)
+        return _dataset({name: DeltaTable(lake / name) for name in TABLES}, lake)
+    except (DeltaError, OSError, duckdb.Error, pa.ArrowException) as error:
+        raise Unavailable(
+            f"the lake at {lake} cannot be read: {error}. Nothing was changed; check the disk of "
+            "the data folder, then train again",
+            reason="LAKE_UNAVAILABLE",
+        ) from error
+
+
+def _dataset(tables: Mapping[str, DeltaTable], lake: Path) -> Dataset:
+    events = _query(tables["events"], EVENTS)
+    if not len(events):
+        raise no_events(lake)
+    vocabulary = _vocabulary(_query(tables["vocabulary"], NUMBERS), lake)
+    items = _query(tables["items"], NEWEST_ITEMS)
+    interactions, user_ids = _interactions(events, len(vocabulary))
+    last = max(_last(events["position"]), _last(items["position"]))
+    versions = {name: table.version() for name, table in tables.items()}
+    return Dataset(interactions, _catalog(items, vocabulary), user_ids, versions, last)
+
+
+EVENTS = """
+WITH repeated AS (SELECT event_id FROM files GROUP BY event_id HAVING count(*) > 1),
+once AS (
+  SELECT * FROM files WHERE event_id NOT IN (SELECT event_id FROM repeated)
+  UNION ALL
+  SELECT * FROM files WHERE event_id IN (SELECT event_id FROM repeated)
+  QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY position) = 1
+)
+SELECT position, epoch_us(time) // 1000000 AS second, type, item_row, quantity, order_id,
+  CASE WHEN user_id <> '' THEN user_id
+       WHEN visitor_id <> '' THEN 'visitor:' || visitor_id
+       ELSE 'session:' || session_id END AS who
+FROM once ORDER BY second, position
+"""
+
+NUMBERS = "SELECT DISTINCT item_row, item_id FROM files ORDER BY item_row"
+
+NEWEST_ITEMS = """
+SELECT position, item_row, item_id, title, category, brand, price, available FROM files
+QUALIFY row_number() OVER (PARTITION BY item_row ORDER BY position DESC) = 1
+"""
+
+
+def _query(table: DeltaTable, sql: str) -> pa.Table:
+    """Return the rows of a query over the files of a table, which it calls `files`."""
+    uris = table.file_uris()
+    if not uris:
+        return pa.schema(table.schema().to_arrow()).empty_table()
+    with duckdb.connect() as engine:
+        files: Any = engine.read_parquet(uris)  # its stubs know of one file only
+        rows: pa.Table = files.query("files", sql).to_arrow_table()
+        return rows
+
+
+def _vocabulary(numbers: pa.Table, lake: Path) -> Vocabulary:
+    rows = numbers["item_row"].to_numpy()
+    if not np.array_equal(rows, np.arange(len(rows))):
+        raise Unavailable(
+            f"the item numbers in {lake / 'vocabulary'} are not 0, 1, 2, ... without gaps; "
+            "restore the folder from a copy, or import into an empty data folder",
+            reason="LAKE_UNAVAILABLE",
+        )
+    return Vocabulary.of(numbers["item_id"].to_pylist())
+
+
+def _catalog(items: pa.Table, vocabulary: Vocabulary) -> Catalog:
+    columns = ("item_id", "title", "category", "brand", "price", "available")
+    described = zip(*(items[name].to_pylist() for name in columns), strict=True)
+    known = {
+        row: Item(ItemId(item_id), title, category, brand, price=price, available=available)
+        for row, (item_id, title, category, brand, price, available) in zip(
+            items["item_row"].to_pylist(), described, strict=True
+        )
+    }
+    return Catalog.of(vocabulary, known)
+
+
+def _interactions(events: pa.Table, n_items: int) -> tuple[Interactions, tuple[str, ...]]:
+    """Return the events as columns, and who is behind each user row (in order of the ids)."""
+    codes = pa.array(EVENT_TYPES, pa.string())
+    kinds = pc.index_in(events["type"], codes)
+    known = kinds.is_valid()
+    events, kinds = events.filter(known), kinds.filter(known)
+    users, user_ids = _coded(events["who"])
+    times = events["second"].to_numpy().astype("datetime64[s]")
+    orders, order_ids = _coded(events["order_id"])
+    ordered = np.array([bool(order) for order in order_ids], dtype=np.bool_)[orders]
+    interactions = Interactions(
+        users=frozen(users),
+        items=frozen(events["item_row"].to_numpy().astype(np.int32)),
+        kinds=frozen(kinds.to_numpy().astype(np.uint8)),
+        quantities=frozen(events["quantity"].to_numpy().astype(np.float32)),
+        times=frozen(times),
+        positions=frozen(events["position"].to_numpy().astype(np.int64)),
+        baskets=frozen(_baskets(users, orders, ordered, times)),
+        n_users=len(user_ids),
+        n_items=n_items,
+    )
+    return interactions, user_ids
+
+
+def _coded(texts: pa.ChunkedArray) -> tuple[Rows, tuple[str, ...]]:
+    """Return each text's place among the sorted distinct texts, and those."""
+    found = texts.combine_chunks().dictionary_encode()
+    distinct = found.dictionary.to_pylist()
+    order = sorted(range(len(distinct)), key=distinct.__getitem__)
+    places = np.empty(len(distinct), dtype=np.int32)
+    places[order] = np.arange(len(distinct), dtype=np.int32)
+    codes: Rows = places[found.indices.to_numpy()]
+    return codes, tuple(distinct[place] for place in order)
+
+
+def _baskets(users: Rows, orders: Rows, ordered: Mask, times: Times) -> Rows:
+    """Return a number shared by the events of one user's order, or of one user's day without."""
+    days = times.astype("datetime64[D]").astype(np.int64)
+    days -= days.min(initial=0)
+    within = np.where(ordered, orders.astype(np.int64) << 1, days << 1 | 1)
+    _, baskets = np.unique(users.astype(np.int64) << 32 | within, return_inverse=True)
+    numbers: Rows = baskets.astype(np.int32)
+    return numbers
+
+
+def _last(positions: pa.ChunkedArray) -> int:
+    return int(pc.max(positions).as_py() or 0)

@@ -1,0 +1,281 @@
+"""Replay of the real placements over held-out customers, beside each source alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from recsys.arrays import Mask, keys_of
+from recsys.bundle import ModelBundle
+from recsys.candidates import Candidates
+from recsys.context import Contexts
+from recsys.evaluation.metrics import Values, bootstrap, coverage, hits, ndcg, recall
+from recsys.evaluation.replay import Cases, cases_of, contexts_of, joined
+from recsys.evaluation.splits import Split
+from recsys.events import EventType
+from recsys.models.repurchase import RepurchaseModel
+from recsys.pipeline.compile import compile_placement
+from recsys.pipeline.filters import NotPurchased
+from recsys.pipeline.pipeline import NamedSource, Pipeline
+from recsys.pipeline.placement import PlacementConfig, Situation
+from recsys.pipeline.sources import BuyAgain, Popular
+from recsys.timelines import Ragged
+from training.measures import (
+    BLEND,
+    CURVE_DEPTHS,
+    DEPTH,
+    FREQUENCY,
+    POPULAR,
+    Evaluation,
+    Line,
+    Report,
+    Table,
+)
+
+LONGEST = max(CURVE_DEPTHS)
+THREADS = 2
+BASELINE_K = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The candidates of one placement over its cases, before they are ranked.
+
+    pipeline: as served. names: of the columns of `signals`: its sources, then the baselines.
+    parts: batches of cases with their contexts and merged candidates.
+    """
+
+    pipeline: Pipeline
+    names: tuple[str, ...]
+    cases: Cases
+    parts: tuple[tuple[range, Contexts, Candidates], ...]
+
+    @property
+    def n_own(self) -> int:
+        """How many of the columns are the placement's own sources."""
+        return len(self.pipeline.sources)
+
+    def candidates(self) -> Candidates:
+        """Return the candidates of the placement's own sources, over all cases."""
+        own = joined([(places, found) for places, _, found in self.parts])
+        own = replace(own, signals=own.signals[:, : self.n_own])
+        return own.take(_proposed(own))
+
+
+def evaluate(
+    bundle: ModelBundle,
+    split: Split,
+    placements: Mapping[str, PlacementConfig],
+    *,
+    seed: int,
+    most_cases: int,
+) -> Evaluation:
+    """Return how well a bundle fitted on `split.past` foresees the window, by placement.
+
+    A visit's table comes a second and third time for items bought before and not.
+    """
+
+    def judged(name: str) -> list[tuple[Table, Mapping[str, Values]]]:
+        return _judged(bundle, split, placements[name], name, seed=seed, most_cases=most_cases)
+
+    # Placements are independent, and most of their time is spent outside the interpreter's lock.
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = [pair for pairs in pool.map(judged, placements) for pair in pairs]
+    whole = {table.placement: values for table, values in found if table.part == "all"}
+    return Evaluation(
+        Report(str(split.instant), _days(split), tuple(table for table, _ in found)),
+        {name: values[BLEND] for name, values in whole.items()},
+        {name: values[POPULAR] for name, values in whole.items()},
+    )
+
+
+def _judged(
+    bundle: ModelBundle,
+    split: Split,
+    config: PlacementConfig,
+    name: str,
+    *,
+    seed: int,
+    most_cases: int,
+) -> list[tuple[Table, Mapping[str, Values]]]:
+    """Return a placement's tables, those without a case left out, each with its NDCG@10."""
+    rng = np.random.default_rng(seed)
+    cases = cases_of(name, config.situation, split, rng, most=most_cases)
+    if not len(cases):
+        return []
+    whole = replay(bundle, split, config, cases)
+    parts = {"all": whole}
+    if config.situation is Situation.VISIT:
+        known = _bought_targets(cases, split)
+        parts["repeat"] = _repeats(whole, _with_targets(cases, known))
+        parts["new"] = replay(bundle, split, config, _with_targets(cases, ~known), new=True)
+    n_items = len(bundle.catalog)
+    return [
+        _table(_lists(one), one.cases, part, n_items, rng)
+        for part, one in parts.items()
+        if len(one.cases.targets.rows)
+    ]
+
+
+def replay(
+    bundle: ModelBundle, split: Split, config: PlacementConfig, cases: Cases, *, new: bool = False
+) -> Replayed:
+    """Return the candidates of a placement for its cases, asked after `split.past`.
+
+    new: refuse what the customer ever bought.
+    """
+    pipeline = compile_placement(cases.placement, config, bundle)
+    if new:
+        pipeline = replace(pipeline, filters=(*pipeline.filters, NotPurchased(np.inf)))
+    wide = replace(pipeline, sources=(*pipeline.sources, *_baselines(pipeline, bundle)))
+    parts = []
+    for places, contexts in contexts_of(
+        cases,
+        split.past,
+        vocabulary=bundle.catalog.vocabulary,
+        interest=bundle.interest,
+        limit=LONGEST,
+    ):
+        found = wide.retrieve(contexts, wide.eligible(contexts))
+        parts.append((places, contexts, found))
+    return Replayed(pipeline, wide.source_names, cases, tuple(parts))
+
+
+def discoveries(replayed: Replayed, split: Split) -> tuple[Candidates, Ragged]:
+    """Return the candidates and targets of a replay that their customers never bought before."""
+    found, cases = replayed.candidates(), replayed.cases
+    before = split.past.of_kind(EventType.PURCHASE)
+    bought = keys_of(before.users, before.items)
+    known = np.isin(keys_of(cases.users[found.queries], found.rows), bought)
+    return found.take(~known), _with_targets(cases, ~_bought_targets(cases, split)).targets
+
+
+def _baselines(pipeline: Pipeline, bundle: ModelBundle) -> Iterator[NamedSource]:
+    """Yield what every placement is measured against, where it is none of its sources."""
+    if POPULAR not in pipeline.source_names:
+        yield NamedSource(POPULAR, Popular(bundle.popularity), BASELINE_K)
+    counts = RepurchaseModel(np.ones(len(bundle.catalog), dtype=np.float32), 0.0)
+    yield NamedSource(FREQUENCY, BuyAgain(counts), BASELINE_K)
+
+
+def _proposed(candidates: Candidates) -> Mask:
+    """Return which candidates any source proposed at all."""
+    proposed: Mask = np.any(candidates.signals > 0, axis=1)
+    return proposed
+
+
+def _bought(contexts: Contexts, found: Candidates) -> Mask:
+    own = keys_of(contexts.purchases.owners(), contexts.purchases.rows)
+    return np.isin(keys_of(found.queries, found.rows), own)
+
+
+def _repeats(whole: Replayed, cases: Cases) -> Replayed:
+    """Return the replay with those candidates alone that their customer had bought before."""
+    parts = [
+        (places, contexts, found.take(_bought(contexts, found)))
+        for places, contexts, found in whole.parts
+    ]
+    return replace(whole, cases=cases, parts=tuple(parts))
+
+
+def _bought_targets(cases: Cases, split: Split) -> Mask:
+    """Return which targets of the cases their customers had bought before."""
+    before = split.past.of_kind(EventType.PURCHASE)
+    wanted = keys_of(cases.users[cases.targets.owners()], cases.targets.rows)
+    return np.isin(wanted, keys_of(before.users, before.items))
+
+
+def _with_targets(cases: Cases, chosen: Mask) -> Cases:
+    """Return the same cases with these targets alone; some may have none left."""
+    owners, rows = cases.targets.owners()[chosen], cases.targets.rows[chosen]
+    return replace(cases, targets=Ragged.of_pairs(owners, rows, len(cases)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lists:
+    """Each list-maker's lists, and what each source adds to the blend's scores."""
+
+    by_name: Mapping[str, Candidates]
+    contributions: Mapping[str, float]
+
+
+def _lists(replayed: Replayed) -> _Lists:
+    """Return the lists of every source alone and of the blend, made as the placement makes them."""
+    found: dict[str, list[tuple[range, Candidates]]] = {}
+    for places, contexts, merged in replayed.parts:
+        for column, name in enumerate(replayed.names):
+            alone = merged.take(merged.signals[:, column] > 0)
+            alone = alone.scored(alone.signals[:, column])
+            found.setdefault(name, []).append((places, _select(replayed, contexts, alone)))
+        own = replace(merged, signals=merged.signals[:, : replayed.n_own])
+        own = own.take(_proposed(own))
+        own = own.scored(replayed.pipeline.ranker.score(contexts, own))
+        found.setdefault(BLEND, []).append((places, _select(replayed, contexts, own)))
+    lists = {name: joined(parts) for name, parts in found.items()}
+    return _Lists(lists, _contributions(replayed, lists[BLEND]))
+
+
+def _select(replayed: Replayed, contexts: Contexts, candidates: Candidates) -> Candidates:
+    limits = np.full(len(contexts), LONGEST, dtype=np.int32)
+    return replayed.pipeline.selector.select(contexts, candidates.ordered(), limits)
+
+
+def _contributions(replayed: Replayed, listed: Candidates) -> dict[str, float]:
+    first = listed.first(np.full(len(replayed.cases), DEPTH, dtype=np.int32))
+    added = replayed.pipeline.ranker.contributions(first).sum(axis=0)
+    shares = added / max(float(added.sum()), 1e-12)
+    return {
+        name: round(float(share), 4)
+        for name, share in zip(replayed.pipeline.source_names, shares, strict=True)
+    }
+
+
+def _table(
+    lists: _Lists, cases: Cases, part: str, n_items: int, rng: np.random.Generator
+) -> tuple[Table, Mapping[str, Values]]:
+    lines, gained = [], {}
+    for name, listed in lists.by_name.items():
+        line, gained[name] = _line(name, listed, cases, n_items, rng)
+        lines.append(line)
+    singles = [line for line in lines if line.name in lists.contributions]
+    best = max(singles, key=lambda line: line.ndcg.mean)
+    return Table(
+        cases.placement,
+        part,
+        int(np.count_nonzero(np.diff(cases.targets.offsets))),
+        tuple(sorted(lines, key=lambda line: line.ndcg.mean)),
+        best.name,
+        bootstrap(gained[BLEND] - gained[best.name], rng),
+        bootstrap(gained[BLEND] - gained[POPULAR], rng),
+        lists.contributions,
+    ), gained
+
+
+def _line(
+    name: str, listed: Candidates, cases: Cases, n_items: int, rng: np.random.Generator
+) -> tuple[Line, Values]:
+    wanted = np.diff(cases.targets.offsets)
+    asked = wanted > 0
+    found, wanted = hits(listed, cases.targets, LONGEST)[asked], wanted[asked]
+    gains = {depth: ndcg(found[:, :depth], wanted) for depth in CURVE_DEPTHS}
+    shares = {depth: recall(found[:, :depth], wanted) for depth in CURVE_DEPTHS}
+    line = Line(
+        name,
+        bootstrap(shares[DEPTH], rng),
+        bootstrap(gains[DEPTH], rng),
+        coverage(listed, DEPTH, n_items, len(cases)),
+        len(np.unique(listed.queries)) / max(len(cases), 1),
+        {str(depth): float(values.mean()) for depth, values in gains.items()},
+        {str(depth): float(values.mean()) for depth, values in shares.items()},
+    )
+    return line, gains[DEPTH]
+
+
+def _days(split: Split) -> float:
+    if not len(split.future):
+        return 0.0
+    length: np.timedelta64 = split.future.times[-1] - split.instant
+    return round(float(length / np.timedelta64(1, "D")), 1)

@@ -1,0 +1,1 @@
+"""Fitting: functions from interactions to frozen models."""

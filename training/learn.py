@@ -1,0 +1,149 @@
+"""One recipe, learned from some interactions: the models of a bundle, and which recipe to take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from recsys.arrays import Scores, frozen
+from recsys.bundle import ModelBundle
+from recsys.catalog import Catalog
+from recsys.index.faiss_index import FaissIndex
+from recsys.interactions import Interactions
+from recsys.interest import Interest
+from recsys.manifest import Manifest
+from recsys.models.blend import Blend
+from recsys.models.factors import FactorModel
+from recsys.models.neighbors import NeighborModel
+from recsys.models.popularity import PopularityModel
+from recsys.models.repurchase import RepurchaseModel
+from training.fit.als import AlsConfig, fit_als
+from training.fit.interests import Customers
+from training.fit.neighbors import fit_neighbors
+from training.fit.popularity import fit_popularity, fit_trend
+from training.fit.repurchase import fit_repeat_rates
+from training.settings import TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One value for each thing that the settings leave open and that models are fitted with."""
+
+    interest_half_life_days: float
+    regularization: float
+    alpha: float
+    popularity_half_life_days: float
+    repurchase_half_life_days: float
+    rate_exponent: float
+
+    @classmethod
+    def first_of(cls, settings: TrainingSettings) -> Recipe:
+        """Return the first value of every grid: where a search starts."""
+        return cls(
+            settings.interest.half_life_days[0],
+            settings.factors.regularization[0],
+            settings.factors.alpha[0],
+            settings.popularity.half_life_days[0],
+            settings.repurchase.half_life_days[0],
+            settings.repurchase.rate_exponents[0],
+        )
+
+    def numbers(self) -> dict[str, float]:
+        """Return the values by name."""
+        return {name: float(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """All that one recipe learned from some interactions."""
+
+    interest: Interest
+    factors: FactorModel
+    neighbors: NeighborModel
+    repurchase: RepurchaseModel
+    popularity: PopularityModel
+
+    def bundle(
+        self,
+        catalog: Catalog,
+        blends: Mapping[str, Blend],
+        *,
+        index: FaissIndex | None = None,
+        manifest: Manifest | None = None,
+    ) -> ModelBundle:
+        """Return these models as a bundle; for replay alone, with an exact index and no name."""
+        return ModelBundle(
+            manifest=manifest or unnamed(),
+            catalog=catalog,
+            interest=self.interest,
+            factors=self.factors,
+            index=index or FaissIndex.exactly(self.factors.items, self.factors.known),
+            neighbors=self.neighbors,
+            repurchase=self.repurchase,
+            popularity=self.popularity,
+            blends=blends,
+        )
+
+
+def fit_models(
+    interactions: Interactions,
+    customers: Customers,
+    recipe: Recipe,
+    settings: TrainingSettings,
+    *,
+    factors: FactorModel | None = None,
+) -> Models:
+    """Return what the recipe learns from the interactions before `customers.instant`.
+
+    customers: as those interactions leave them. factors: where the recipe's are fitted already.
+    """
+    now = customers.instant
+    interest = interest_of(settings, recipe)
+    factors = factors or fit_factors(customers, recipe, settings)
+    trend = fit_trend(
+        interactions,
+        now,
+        recent_days=settings.trend.recent_days,
+        long_days=settings.trend.long_days,
+    )
+    rates = fit_repeat_rates(interactions, prior_buyers=settings.repurchase.prior_buyers)
+    return Models(
+        interest,
+        factors,
+        fit_neighbors(interactions, k=settings.neighbors.k, threads=settings.threads),
+        repurchase_of(rates, recipe),
+        fit_popularity(
+            interactions, now, half_life_days=recipe.popularity_half_life_days, trends=trend
+        ),
+    )
+
+
+def interest_of(settings: TrainingSettings, recipe: Recipe) -> Interest:
+    """Return how events add up under a recipe."""
+    return Interest.of_types(settings.interest.weights, recipe.interest_half_life_days)
+
+
+def fit_factors(customers: Customers, recipe: Recipe, settings: TrainingSettings) -> FactorModel:
+    """Return the factors of these customers' interests."""
+    config = AlsConfig(
+        settings.factors.dim,
+        settings.factors.iterations,
+        recipe.regularization,
+        recipe.alpha,
+        settings.threads,
+    )
+    interests = customers.interests(interest_of(settings, recipe))
+    return fit_als(interests, customers.n_items, config, np.random.default_rng(settings.seed))
+
+
+def repurchase_of(rates: Scores, recipe: Recipe) -> RepurchaseModel:
+    """Return the repurchase model in which repeat rates count as the recipe says."""
+    lifted: Scores = rates ** np.float32(recipe.rate_exponent)
+    return RepurchaseModel(frozen(lifted), recipe.repurchase_half_life_days)
+
+
+def unnamed() -> Manifest:
+    """Return the manifest of a bundle that is not for release."""
+    return Manifest("", "", 0, {}, {}, "flat", {}, "", {}, {}, {})

@@ -1,0 +1,112 @@
+"""A rehearsal: choose on validation, fit on what came before the test window, replay it once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from recsys.bundle import ModelBundle
+from recsys.catalog import Catalog
+from recsys.evaluation.replay import cases_of
+from recsys.evaluation.splits import Split, last_windows
+from recsys.interactions import Interactions
+from recsys.models.blend import Blend
+from recsys.pipeline.placement import PlacementConfig, Situation
+from training.choose import choose_recipe
+from training.evaluate import THREADS, discoveries, evaluate, replay
+from training.fit.blend import fit_blend
+from training.fit.interests import Customers
+from training.learn import Models, Recipe, fit_models
+from training.measures import Evaluation
+from training.settings import TrainingSettings
+
+Placements = Mapping[str, PlacementConfig]
+
+
+class Progress(Protocol):
+    """Hears of the steps of a run."""
+
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Return a context in which the named step runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a recipe is worth on a past that ends before the test window."""
+
+    recipe: Recipe
+    blends: Mapping[str, Blend]
+    evaluation: Evaluation
+
+
+def rehearse(
+    interactions: Interactions,
+    catalog: Catalog,
+    placements: Placements,
+    settings: TrainingSettings,
+    progress: Progress,
+) -> Rehearsal:
+    """Return the recipe and blends that validation chose, and how they do on the test window."""
+    validation, test = last_windows(interactions, settings.window_days)
+    with progress.step("choose the recipe on the validation window"):
+        customers = Customers.at(validation.instant, validation.past, catalog.vocabulary)
+        recipe, factors = choose_recipe(validation, customers, catalog.vocabulary, settings)
+    with progress.step("weigh the sources of each placement"):
+        models = fit_models(validation.past, customers, recipe, settings, factors=factors)
+        blends = fit_blends(models, validation, catalog, placements, settings)
+    with progress.step("learn again, up to the test window"):
+        customers = Customers.at(test.instant, test.past, catalog.vocabulary)
+        models = fit_models(test.past, customers, recipe, settings)
+    with progress.step("replay the placements over the test window"):
+        evaluation = evaluate(
+            models.bundle(catalog, blends),
+            test,
+            placements,
+            seed=settings.seed,
+            most_cases=settings.most_cases,
+        )
+    return Rehearsal(recipe, blends, evaluation)
+
+
+def fit_blends(
+    models: Models,
+    split: Split,
+    catalog: Catalog,
+    placements: Placements,
+    settings: TrainingSettings,
+) -> dict[str, Blend]:
+    """Return the weights of each placement's sources that foresee the split's window best."""
+    bundle = models.bundle(catalog, {})
+    with ThreadPoolExecutor(THREADS) as pool:
+        found = pool.map(
+            lambda name: _blend(bundle, split, name, placements[name], settings), placements
+        )
+        return dict(zip(placements, found, strict=True))
+
+
+def _blend(
+    bundle: ModelBundle,
+    split: Split,
+    name: str,
+    config: PlacementConfig,
+    settings: TrainingSettings,
+) -> Blend:
+    rng = np.random.default_rng(settings.seed)
+    cases = cases_of(name, config.situation, split, rng, most=settings.most_cases)
+    if not len(cases):
+        return Blend({})
+    replayed = replay(bundle, split, config, cases)
+    lists = [(replayed.candidates(), cases.targets)]
+    if config.situation is Situation.VISIT:
+        lists.append(discoveries(replayed, split))
+    return fit_blend(
+        lists,
+        replayed.pipeline.source_names,
+        bundle.popularity.trends,
+        exponents=settings.trend.exponents,
+    )

@@ -1,0 +1,158 @@
+"""Tracking: each run, its numbers, pictures and bundle in MLflow, and the alias `champion`.
+
+The only module that knows MLflow, which is imported when a tracker is opened: it takes seconds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from recsys.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "recsys"
+MODEL = "recsys"
+CHAMPION = "champion"
+RELEASE_TAG = "release"
+MOST_PARAM_CHARACTERS = 6_000
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """One MLflow store."""
+
+    client: MlflowClient
+    experiment_id: str
+
+    @classmethod
+    def open(cls, data_folder: Path, uri: str = "") -> Self:
+        """Return the tracker of a data folder's own store, or of the store at `uri`.
+
+        Makes store and experiment where they are not there. Raises Unavailable.
+        """
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
+        own = not uri
+        uri = uri or f"sqlite:///{(data_folder / 'mlflow.db').resolve()}"
+        try:
+            data_folder.mkdir(parents=True, exist_ok=True)
+            _quiet()
+            from mlflow import MlflowClient
+            from mlflow.exceptions import MlflowException
+
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            found = client.get_experiment_by_name(EXPERIMENT)
+            if found is not None:
+                return cls(client, found.experiment_id)
+            place = (data_folder / "mlartifacts").resolve().as_uri() if own else None
+            return cls(client, client.create_experiment(EXPERIMENT, artifact_location=place))
+        except (OSError, MlflowException) as error:
+            raise _unavailable(uri, error) from error
+        except Exception as error:  # the store's own errors (SQLAlchemy) have no common parent
+            raise _unavailable(uri, error) from error
+
+    def run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> Run:
+        """Start a run; use it in a `with`, which closes it as finished, failed or killed."""
+        started = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
+        for key, value in params.items():
+            self.client.log_param(started.info.run_id, key, str(value)[:MOST_PARAM_CHARACTERS])
+        return Run(self.client, started.info.run_id, started.info.artifact_uri)
+
+    def crown(self, release: str) -> bool:
+        """Point the alias `champion` at the registered version of a release; False if none is."""
+        versions: Any = self.client.search_model_versions(f"name = '{MODEL}'")
+        for version in versions:
+            if version.tags.get(RELEASE_TAG) == release:
+                self.client.set_registered_model_alias(MODEL, CHAMPION, version.version)
+                return True
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a tracker, open until its `with` ends."""
+
+    client: MlflowClient
+    run_id: str
+    artifact_uri: str
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.client.set_terminated(self.run_id, "FINISHED")
+            return
+        killed = issubclass(kind, (KeyboardInterrupt, SystemExit))
+        with suppress(Exception):  # what stopped the run is what the user must see
+            self.client.set_tag(self.run_id, "stopped_by", f"{kind.__name__}: {error}"[:500])
+            self.client.set_terminated(self.run_id, "KILLED" if killed else "FAILED")
+
+    def params(self, values: Mapping[str, object]) -> None:
+        """Add parameters."""
+        from mlflow.entities import Param
+
+        params = [Param(name, str(value)) for name, value in values.items()]
+        self.client.log_batch(self.run_id, params=params)
+
+    def metrics(self, values: Mapping[str, float], now_ms: int) -> None:
+        """Add numbers; `@` may not stand in their names."""
+        from mlflow.entities import Metric
+
+        numbers = [Metric(name, float(value), now_ms, 0) for name, value in values.items()]
+        self.client.log_batch(self.run_id, metrics=numbers)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Add tags."""
+        for name, value in values.items():
+            self.client.set_tag(self.run_id, name, value[:5_000])
+
+    def files(self, folder: Path, place: str) -> None:
+        """Copy a folder's files to a place among the run's artifacts."""
+        self.client.log_artifacts(self.run_id, str(folder), place)
+
+    def register(self, release: str, place: str, tags: Mapping[str, str]) -> str:
+        """Register the artifact at `place` as a new model version, and return its number."""
+        if not self.client.search_registered_models(f"name = '{MODEL}'"):
+            self.client.create_registered_model(MODEL)
+        registered = self.client.create_model_version(
+            MODEL,
+            f"{self.artifact_uri}/{place}",
+            self.run_id,
+            tags={RELEASE_TAG: release, **tags},
+        )
+        return str(registered.version)
+
+    def crown(self, version: str) -> None:
+        """Point the alias `champion` at a registered version."""
+        self.client.set_registered_model_alias(MODEL, CHAMPION, version)
+
+
+def _quiet() -> None:
+    """Silence the migration messages of a store that is made new."""
+    import logging
+
+    for name in ("alembic", "mlflow.store.db.utils", "mlflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _unavailable(uri: str, error: Exception) -> Unavailable:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return Unavailable(
+        f"MLflow cannot be used at {uri}: {first}. Nothing was trained and what is served stays. "
+        "Make room or mend the store (or move mlflow.db aside: only the record of past runs is in "
+        "it), then train again",
+        reason="TRACKING_UNAVAILABLE",
+    )

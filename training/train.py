@@ -1,0 +1,252 @@
+"""One training run, top to bottom: from the lake to a release, or to the reasons why not."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import faiss
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from recsys.arrays import Rows
+from recsys.errors import InvalidInput, Unavailable
+from recsys.index.chooser import Choice, choose_index
+from recsys.releases import read_pointer, versions
+from training.datasets.enough import check_enough
+from training.datasets.lake import Dataset, read_dataset
+from training.fit.interests import Customers, chosen
+from training.gate import Champion, Verdict, judge
+from training.learn import Models, fit_models
+from training.lock import training_lock
+from training.measures import Report
+from training.record import TrainingJob, manifest_of_run, params_of, record
+from training.rehearse import Placements, Progress, Rehearsal, rehearse
+from training.releases import keep_report, manifest_of, publish
+from training.settings import TrainingSettings, recipe_settings
+from training.tracking import Run, Tracker
+
+MOST_QUESTIONS = 200
+"""Customers whose vectors the index is measured with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a run. digest: of what was learned; equal input and settings share it."""
+
+    version: str
+    report: Report
+    verdict: Verdict
+    digest: str
+    run_id: str
+    choice: Choice
+    champion: str | None
+
+
+def train(job: TrainingJob, progress: Progress) -> Outcome:
+    """Learn from the lake, judge what was learned, and publish it if the gate agrees.
+
+    Whatever stops the run, nothing is half published and what was served is served on. Raises
+    NotReady with too little data, Unavailable when tracker, lake or disk refuse.
+    """
+    with training_lock(job.data_folder), threadpool_limits(1, user_api="blas"), _full_disk():
+        tracker, dataset = _open_and_read(job, progress)
+        check_enough(
+            dataset.interactions,
+            window_days=job.settings.window_days,
+            history_days=job.settings.history_days,
+        )
+        name = _new_version(job)
+        with (
+            tracker.run(name, params_of(job, dataset), {"release": name}) as run,
+            _draft_folder(job.releases, name) as draft,
+        ):
+            return _trained(job, dataset, run, draft, progress)
+
+
+def measure(
+    data_folder: Path, settings: TrainingSettings, placements: Placements, progress: Progress
+) -> Report:
+    """Return what the settings are worth on the present lake; nothing is kept."""
+    with threadpool_limits(1, user_api="blas"):
+        with progress.step("read the lake"):
+            dataset = read_dataset(data_folder / "lake")
+        check_enough(
+            dataset.interactions,
+            window_days=settings.window_days,
+            history_days=settings.history_days,
+        )
+        rehearsal = rehearse(dataset.interactions, dataset.catalog, placements, settings, progress)
+        return rehearsal.evaluation.report
+
+
+def _trained(
+    job: TrainingJob, dataset: Dataset, run: Run, draft: Path, progress: Progress
+) -> Outcome:
+    """Run the steps between an open tracker and a release."""
+    settings, version = job.settings, draft.name
+    rehearsal = rehearse(dataset.interactions, dataset.catalog, job.placements, settings, progress)
+    champion = _champion(job, dataset, progress)
+    with progress.step("learn from everything"):
+        customers = _everybody(dataset)
+        models = fit_models(dataset.interactions, customers, rehearsal.recipe, settings)
+    with progress.step("choose the index"):
+        choice = _index(models, customers, settings)
+    with progress.step("save and judge"):
+        manifest = manifest_of_run(job, dataset, rehearsal, choice, version)
+        bundle = models.bundle(
+            dataset.catalog, rehearsal.blends, index=choice.index, manifest=manifest
+        ).save(draft)
+        verdict = _judged(job, dataset, rehearsal, choice, champion)
+    with progress.step("record the run"):
+        number = record(job, run, bundle, draft, rehearsal, verdict)
+    if verdict.passed:
+        with progress.step("publish"):
+            keep_report(job.data_folder, version, rehearsal.evaluation.report)
+            publish(
+                job.releases,
+                draft,
+                version,
+                now=job.clock(),
+                reason="the gate passed",
+                keep=settings.keep_releases,
+            )
+            run.crown(number)
+    return Outcome(
+        version,
+        rehearsal.evaluation.report,
+        verdict,
+        bundle.manifest.digest,
+        run.run_id,
+        choice,
+        champion.version if champion else None,
+    )
+
+
+def _open_and_read(job: TrainingJob, progress: Progress) -> tuple[Tracker, Dataset]:
+    """Open the tracker while the lake is read: importing MLflow takes as long."""
+    with ThreadPoolExecutor(1) as aside:
+        opening = aside.submit(Tracker.open, job.data_folder, job.tracking_uri)
+        with progress.step("read the lake and open the tracker"):
+            dataset = read_dataset(job.data_folder / "lake")
+            return opening.result(), dataset
+
+
+def _everybody(dataset: Dataset) -> Customers:
+    instant = dataset.interactions.times[-1] + np.timedelta64(1, "s")
+    return Customers.at(instant, dataset.interactions, dataset.catalog.vocabulary)
+
+
+def _index(models: Models, customers: Customers, settings: TrainingSettings) -> Choice:
+    """Return the index measured with the vectors of customers drawn by the seed."""
+    faiss.omp_set_num_threads(1)  # a graph built by several threads is another each time
+    rng = np.random.default_rng(settings.seed)
+    interests = customers.interests(models.interest)
+    asking = np.flatnonzero(np.diff(interests.offsets))
+    drawn: Rows = np.sort(rng.choice(asking, min(MOST_QUESTIONS, len(asking)), replace=False))
+    return choose_index(
+        models.factors.items,
+        models.factors.known,
+        models.factors.fold_in(chosen(interests, drawn)),
+        k=min(settings.index.k, int(models.factors.known.sum())),
+        recall_floor=settings.index.recall_floor,
+        clock=time.perf_counter,
+        rng=rng,
+    )
+
+
+def _champion(job: TrainingJob, dataset: Dataset, progress: Progress) -> Champion | None:
+    """Return what is served, its recipe rehearsed on the same past where it is another.
+
+    The champion's own models have seen the test window, so recipes are compared, not bundles.
+    """
+    version = read_pointer(job.releases)
+    manifest = manifest_of(job.releases, version) if version else None
+    if version is None or manifest is None:
+        return None
+    champion = Champion(version, manifest.counts.get("n_events", 0), manifest.metrics)
+    if manifest.settings == job.settings.recipe():
+        return champion
+    try:
+        settings = recipe_settings(manifest.settings)
+    except InvalidInput as error:
+        return replace(champion, unreadable=f"its settings are of another version ({error})")
+    with progress.step(f"the recipe of champion {version}, on the same past"):
+        settings = replace(
+            settings,
+            seed=job.settings.seed,
+            window_days=job.settings.window_days,
+            most_cases=job.settings.most_cases,
+            threads=job.settings.threads,
+        )
+        silent = _Silent()
+        rehearsal = rehearse(
+            dataset.interactions, dataset.catalog, job.placements, settings, silent
+        )
+    return replace(champion, evaluation=rehearsal.evaluation)
+
+
+def _judged(
+    job: TrainingJob,
+    dataset: Dataset,
+    rehearsal: Rehearsal,
+    choice: Choice,
+    champion: Champion | None,
+) -> Verdict:
+    return judge(
+        rehearsal.evaluation,
+        champion,
+        n_events=len(dataset.interactions),
+        index_recall=choice.recall,
+        recall_floor=job.settings.index.recall_floor,
+        settings=job.settings.gate,
+        rng=np.random.default_rng(job.settings.seed),
+    )
+
+
+def _new_version(job: TrainingJob) -> str:
+    """Return a name of a release: the time, UTC, and later in order than any there is."""
+    name = f"{job.clock():%Y%m%d-%H%M%S}"
+    same = [known for known in versions(job.releases) if known.startswith(name)]
+    return f"{name}-{len(same) + 1}" if same else name
+
+
+@contextmanager
+def _draft_folder(releases: Path, version: str) -> Iterator[Path]:
+    """Give the path for a draft on the disk of the releases; whatever is left of it goes."""
+    releases.mkdir(parents=True, exist_ok=True)
+    for left in releases.glob(".train-*"):  # of a run that was killed; the lock says none is on
+        shutil.rmtree(left, ignore_errors=True)
+    home = releases / f".train-{version}"
+    home.mkdir()
+    try:
+        yield home / version
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """Say what a disk that refuses means for what is served."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"the disk refused: {error}. Nothing was published and what is served stays. Make "
+            "room in the data folder (`recsys releases` lists old releases), then train again",
+            reason="DISK_UNAVAILABLE",
+        ) from error
+
+
+class _Silent:
+    """Progress that nobody hears of."""
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Run the step."""
+        yield
