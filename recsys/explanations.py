@@ -16,6 +16,7 @@ CODES = {
     "similar_to_history": ReasonCode.SIMILAR_TO_HISTORY,
     "similar_to_seeds": ReasonCode.SIMILAR_TO_SEED,
     "buy_again": ReasonCode.BOUGHT_BEFORE,
+    "bought_lately": ReasonCode.BOUGHT_BEFORE,
     "popular": ReasonCode.POPULAR,
 }
 

@@ -26,7 +26,7 @@ from training.fit.repurchase import fit_repeat_rates
 from training.learn import Recipe, fit_factors, interest_of, repurchase_of
 from training.settings import TrainingSettings
 
-MOST_CASES = 800
+MOST_CASES = 2_500
 """Customers a grid is measured on at most."""
 DEPTH = 10
 

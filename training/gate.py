@@ -69,9 +69,9 @@ def judge(
 ) -> Verdict:
     """Return whether the candidate may replace the champion.
 
-    It beats popularity in every placement (the paired 95 % interval lies above zero), is not
-    worse than the champion beyond the tolerance, its index finds enough, and it has not seen
-    much less than the champion.
+    It beats popularity in every placement (on average: a small shop has too few customers for
+    certainty, and the words say so), is not worse than the champion beyond the tolerance, its
+    index finds enough, and it has not seen much less than the champion.
     """
     tables = [table for table in candidate.report.tables if table.part == "all"]
     checks = [_beats_popular(table) for table in tables]
@@ -90,9 +90,14 @@ def _beats_popular(table: Table) -> Check:
         f"{table.placement}: NDCG@{DEPTH} {_signed(table.over_popular)} over popularity, "
         f"{table.times_popular:.2f} times"
     )
-    if table.over_popular.low > 0:
+    over = table.over_popular
+    if over.low > 0:
         return Check(True, words)
-    return Check(False, f"{words}; the interval must lie above zero")
+    if over.low == over.high == 0:
+        return Check(True, f"{table.placement}: is popularity itself")
+    if over.mean > 0:
+        return Check(True, f"{words}; not certain, there are too few customers to tell")
+    return Check(False, f"{words}; it must be better than popularity")
 
 
 def _against(

@@ -35,7 +35,7 @@ class InterestSettings:
     """How events add up to interest. half_life_days: a grid; 0 means never fading."""
 
     __pydantic_config__ = STRICT
-    half_life_days: DaysGrid = (60.0, 180.0)
+    half_life_days: DaysGrid = (365.0, 120.0)
     weights: dict[EventType, Annotated[float, Field(ge=0)]] = field(
         default_factory=lambda: dict(DEFAULT_WEIGHTS)
     )
@@ -48,8 +48,8 @@ class FactorSettings:
     __pydantic_config__ = STRICT
     dim: Annotated[int, Field(gt=0, le=512)] = 64
     iterations: Count = 8
-    regularization: PositiveGrid = (5.0, 20.0)
-    alpha: PositiveGrid = (1.0,)
+    regularization: PositiveGrid = (5.0, 20.0, 1.0)
+    alpha: PositiveGrid = (1.0, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class TrendSettings:
     __pydantic_config__ = STRICT
     recent_days: Days = 10.0
     long_days: Days = 120.0
-    exponents: ExponentGrid = (0.0, 0.15, 0.3, 0.45, 0.6)
+    exponents: ExponentGrid = (0.0, 0.1, 0.2, 0.3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.arrays import Mask, Rows, Scores, Vectors
 from recsys.eligibility import Eligibility
+
+BLOCK = 32
+"""Scores that are looked at together for their greatest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +62,36 @@ class ExactIndex:
 def best_hits(rows: Rows, scores: Scores, k: int) -> Hits:
     """Return the k best of (q, n) scores of these (n,) rows; -inf scores are no hits."""
     depth = min(k, len(rows))
-    hits = Hits(
-        np.full((len(scores), k), -1, dtype=np.int32),
-        np.full((len(scores), k), -np.inf, dtype=np.float32),
-    )
+    shape = (len(scores), k)
+    hits = Hits(np.full(shape, -1, dtype=np.int32), np.full(shape, -np.inf, dtype=np.float32))
     if depth == 0:
         return hits
-    best = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
-    found = np.take_along_axis(scores, best, axis=1)
-    order = np.lexsort((rows[best], -found), axis=1)
-    best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
-    hits.rows[:, :depth] = np.where(np.isneginf(found), -1, rows[best])
+    places = _contenders(scores, depth)
+    found = np.take_along_axis(scores, places, axis=1)
+    best = np.argpartition(-found, depth - 1, axis=1)[:, :depth]
+    found = np.take_along_axis(found, best, axis=1)
+    chosen = rows[np.take_along_axis(places, best, axis=1)]
+    order = np.lexsort((chosen, -found), axis=1)
+    chosen = np.take_along_axis(chosen, order, axis=1)
+    found = np.take_along_axis(found, order, axis=1)
+    hits.rows[:, :depth] = np.where(np.isneginf(found), -1, chosen)
     hits.scores[:, :depth] = found
     return hits
+
+
+def _contenders(scores: Scores, depth: int) -> NDArray[np.int64]:
+    """Return (q, m) places that hold the `depth` best of each query, and few others.
+
+    An item among the best stands in a block whose greatest score is among the best `depth` of all
+    blocks, so only those blocks are looked into.
+    """
+    n_queries, n_items = scores.shape
+    n_blocks = n_items // BLOCK
+    if 2 * depth >= n_blocks:
+        return np.broadcast_to(np.arange(n_items), scores.shape)
+    whole = n_blocks * BLOCK
+    greatest = scores[:, :whole].reshape(n_queries, n_blocks, BLOCK).max(axis=2)
+    blocks = np.argpartition(-greatest, depth - 1, axis=1)[:, :depth]
+    inside = (blocks[:, :, np.newaxis] * BLOCK + np.arange(BLOCK)).reshape(n_queries, -1)
+    beyond = np.broadcast_to(np.arange(whole, n_items), (n_queries, n_items - whole))
+    return np.concatenate((inside, beyond), axis=1)

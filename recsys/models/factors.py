@@ -20,7 +20,7 @@ class FactorModel:
     items: (n_items, dim) float32; zero for items nobody has bought.
     gram: (dim, dim) float32, itemsᵀ items.
     regularization: weight of the vectors' own length, > 0.
-    alpha: confidence added by one unit of interest, > 0.
+    alpha: confidence of one unit of interest, > 0; what nobody showed interest in counts 1.
     """
 
     items: Vectors
@@ -71,7 +71,7 @@ class FactorModel:
 
     def _own(self, interests: Weighted, query: int) -> tuple[Vectors, Scores]:
         own = slice(interests.offsets[query], interests.offsets[query + 1])
-        return self.items[interests.rows[own]], 1 + self.alpha * interests.weights[own]
+        return self.items[interests.rows[own]], self.alpha * interests.weights[own]
 
     def _system(self, own: Vectors, confidence: Scores) -> Vectors:
         ridge = self.regularization * np.eye(len(self.gram), dtype=np.float32)

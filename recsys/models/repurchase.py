@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from recsys.arrays import Scores, Times
 from recsys.interest import decay
@@ -20,6 +21,13 @@ class RepurchaseModel:
 
     repeat_rates: Scores
     half_life_days: float
+
+    def lately(self) -> Self:
+        """Return the same model with a third of the memory: what is being bought these weeks.
+
+        Habit and present need differ, and a blend of two memories foresees more than either.
+        """
+        return replace(self, half_life_days=self.half_life_days / 3)
 
     def score(self, purchases: Timeline, now: Times) -> Weighted:
         """Return the score of each item that each query's customer has bought."""

@@ -96,6 +96,8 @@ def source_of(kind: SourceKind, bundle: ModelBundle) -> Source:
             return SimilarToSeeds(bundle.neighbors)
         case SourceKind.BUY_AGAIN:
             return BuyAgain(bundle.repurchase)
+        case SourceKind.BOUGHT_LATELY:
+            return BuyAgain(bundle.repurchase.lately())
         case SourceKind.POPULAR:
             return Popular(bundle.popularity)
 

@@ -60,6 +60,7 @@ class SourceKind(StrEnum):
     SIMILAR_TO_HISTORY = "similar_to_history"
     SIMILAR_TO_SEEDS = "similar_to_seeds"
     BUY_AGAIN = "buy_again"
+    BOUGHT_LATELY = "bought_lately"
     POPULAR = "popular"
 
 

@@ -13,7 +13,7 @@ from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
 from recsys.index.index import ExactIndex, VectorIndex
 from recsys.timelines import Ragged
 
-N_ITEMS, DIM = 400, 8
+N_ITEMS, DIM = 1_000, 8
 
 
 def _items(seed: int = 7) -> np.ndarray:

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from tests.training.small_lake import shop_lines, write_lake
 from training.cli import GATE_FAILED, app
@@ -20,7 +20,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(shop: Path, *words: str):
+def run(shop: Path, *words: str) -> Result:
     return RUNNER.invoke(app, [*words, "--data-folder", str(shop)])
 
 

@@ -49,11 +49,18 @@ def test_the_first_candidate_that_beats_popularity_passes() -> None:
     assert "no champion yet" in "\n".join(found.lines())
 
 
-def test_a_candidate_not_surely_above_popularity_fails_with_its_numbers() -> None:
-    found = verdict(evaluation(over_popular=0.01, low=-0.002), None)
+def test_a_candidate_below_popularity_fails_with_its_numbers() -> None:
+    found = verdict(evaluation(over_popular=-0.01, low=-0.02), None)
 
     assert len(found.failures) == 1
-    assert "home: NDCG@10 +0.0100 [-0.0020" in found.failures[0]
+    assert "home: NDCG@10 -0.0100 [-0.0200" in found.failures[0]
+
+
+def test_a_candidate_above_popularity_by_a_hair_passes_and_says_it_is_not_certain() -> None:
+    found = verdict(evaluation(over_popular=0.01, low=-0.002), None)
+
+    assert found.passed
+    assert "not certain" in "\n".join(found.lines())
 
 
 def test_the_same_recipe_on_newer_data_passes_without_a_comparison() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from recsys.bundle import ModelBundle
 from recsys.errors import NotReady, Unavailable
@@ -62,9 +63,10 @@ def mlflow_of(folder: Path) -> MlflowClient:
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def last_run(folder: Path):
+def last_run(folder: Path) -> Run:
     client = mlflow_of(folder)
     experiment = client.get_experiment_by_name("recsys")
+    assert experiment is not None
     return client.search_runs([experiment.experiment_id], order_by=["start_time DESC"])[0]
 
 
@@ -84,7 +86,7 @@ def test_a_run_is_recorded_with_numbers_pictures_bundle_and_lake_versions(shop: 
     client = mlflow_of(shop)
 
     champion = client.get_model_version_by_alias("recsys", "champion")
-    run = client.get_run(champion.run_id)
+    run = client.get_run(str(champion.run_id))
     found = {file.path for file in client.list_artifacts(run.info.run_id, "report")}
 
     assert run.info.status == "FINISHED"

@@ -16,7 +16,7 @@ FEWEST_ASKERS = 20
 
 HOW = (
     "Import orders with `recsys import events FILE` and train again. Until then no release is "
-    "made: where one is served it stays, and without one the service shows what is bought most"
+    "made: where one is served it stays, and without one there are no answers"
 )
 
 

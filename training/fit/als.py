@@ -48,11 +48,11 @@ def fit_als(
 
 
 def confidences(interests: Weighted, n_items: int, alpha: float) -> csr_matrix:
-    """Return the (q, n_items) confidences 1 + alpha * interest, as `implicit` wants them.
+    """Return the (q, n_items) confidences alpha * interest, as `implicit` wants them.
 
     Its own `alpha` stays 1, so that it solves the system that `FactorModel.fold_in` solves.
     """
     return csr_matrix(
-        (1 + np.float32(alpha) * interests.weights, interests.rows, interests.offsets),
+        (np.float32(alpha) * interests.weights, interests.rows, interests.offsets),
         shape=(len(interests), n_items),
     )

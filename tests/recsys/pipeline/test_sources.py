@@ -36,7 +36,7 @@ def test_fold_in_solves_the_trainers_least_squares(seed: int) -> None:
     rows = np.sort(rng.choice(12, 5, replace=False)).astype(np.int32)
     weights = rng.uniform(0.1, 2.0, 5).astype(np.float32)
     confidence, wanted = np.ones(12), np.zeros(12)
-    confidence[rows], wanted[rows] = 1 + 3.0 * weights, 1.0
+    confidence[rows], wanted[rows] = 3.0 * weights, 1.0
 
     vector = model.fold_in(Weighted(offsets_of(np.array([5])), rows, weights))[0]
 
