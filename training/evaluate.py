@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recsys.arrays import Mask, keys_of
+from recsys.arrays import Mask, Rows, keys_of
 from recsys.bundle import ModelBundle
 from recsys.candidates import Candidates
 from recsys.context import Contexts
@@ -36,8 +36,13 @@ from training.measures import (
 )
 
 LONGEST = max(CURVE_DEPTHS)
+PARTS = ("all", "repeat", "new")
 THREADS = 2
 BASELINE_K = 100
+
+
+Trial = tuple[ModelBundle, Split]
+"""A bundle fitted on a split's past, and the split whose window it has not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,58 +71,63 @@ class Replayed:
 
 
 def evaluate(
-    bundle: ModelBundle,
-    split: Split,
+    trials: Sequence[Trial],
     placements: Mapping[str, PlacementConfig],
     *,
     seed: int,
     most_cases: int,
 ) -> Evaluation:
-    """Return how well a bundle fitted on `split.past` foresees the window, by placement.
+    """Return how well bundles foresee the windows behind what they were fitted on, by placement.
 
     A visit's table comes a second and third time for items bought before and not.
     """
 
     def judged(name: str) -> list[tuple[Table, Mapping[str, Values]]]:
-        return _judged(bundle, split, placements[name], name, seed=seed, most_cases=most_cases)
+        rng = np.random.default_rng(seed)
+        parts = [
+            _parts(bundle, split, placements[name], name, most_cases=most_cases, rng=rng)
+            for bundle, split in trials
+        ]
+        pooled = {part: _pooled([one[part] for one in parts if part in one]) for part in PARTS}
+        n_items = len(trials[0][0].catalog)
+        return [
+            _table(part, one, n_items, rng)
+            for part, one in pooled.items()
+            if one and len(one.cases.targets.rows)
+        ]
 
     # Placements are independent, and most of their time is spent outside the interpreter's lock.
     with ThreadPoolExecutor(THREADS) as pool:
         found = [pair for pairs in pool.map(judged, placements) for pair in pairs]
     whole = {table.placement: values for table, values in found if table.part == "all"}
+    instants = tuple(str(split.instant) for _, split in trials)
     return Evaluation(
-        Report(str(split.instant), _days(split), tuple(table for table, _ in found)),
+        Report(instants, _days(trials[-1][1]), tuple(table for table, _ in found)),
         {name: values[BLEND] for name, values in whole.items()},
         {name: values[POPULAR] for name, values in whole.items()},
     )
 
 
-def _judged(
+def _parts(
     bundle: ModelBundle,
     split: Split,
     config: PlacementConfig,
     name: str,
     *,
-    seed: int,
     most_cases: int,
-) -> list[tuple[Table, Mapping[str, Values]]]:
-    """Return a placement's tables, those without a case left out, each with its NDCG@10."""
-    rng = np.random.default_rng(seed)
+    rng: np.random.Generator,
+) -> dict[str, _Lists]:
+    """Return the lists of one placement in one window, by part; none without a case."""
     cases = cases_of(name, config.situation, split, rng, most=most_cases)
     if not len(cases):
-        return []
+        return {}
     whole = replay(bundle, split, config, cases)
     parts = {"all": whole}
     if config.situation is Situation.VISIT:
         known = _bought_targets(cases, split)
         parts["repeat"] = _repeats(whole, _with_targets(cases, known))
         parts["new"] = replay(bundle, split, config, _with_targets(cases, ~known), new=True)
-    n_items = len(bundle.catalog)
-    return [
-        _table(_lists(one), one.cases, part, n_items, rng)
-        for part, one in parts.items()
-        if len(one.cases.targets.rows)
-    ]
+    return {part: _lists(one) for part, one in parts.items()}
 
 
 def replay(
@@ -196,10 +206,42 @@ def _with_targets(cases: Cases, chosen: Mask) -> Cases:
 
 @dataclass(frozen=True, slots=True)
 class _Lists:
-    """Each list-maker's lists, and what each source adds to the blend's scores."""
+    """Each list-maker's lists for the same cases, and what each source adds to the blend."""
 
+    cases: Cases
     by_name: Mapping[str, Candidates]
     contributions: Mapping[str, float]
+
+
+def _pooled(windows: Sequence[_Lists]) -> _Lists | None:
+    """Return the lists of several windows as those of one; the cases stand one behind another."""
+    if not windows:
+        return None
+    sizes = [len(one.cases) for one in windows]
+    ends = np.cumsum(sizes).tolist()
+    places = [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    names = windows[0].by_name
+    return _Lists(
+        _appended([one.cases for one in windows]),
+        {
+            name: joined(list(zip(places, [one.by_name[name] for one in windows], strict=True)))
+            for name in names
+        },
+        {
+            name: round(float(np.mean([one.contributions[name] for one in windows])), 4)
+            for name in windows[0].contributions
+        },
+    )
+
+
+def _appended(cases: Sequence[Cases]) -> Cases:
+    """Return all cases as of one split; their own instants are not asked for any more."""
+    return replace(
+        cases[0],
+        users=np.concatenate([one.users for one in cases]),
+        seeds=Ragged.of([one.seeds.at(place) for one in cases for place in range(len(one))]),
+        targets=Ragged.of([one.targets.at(place) for one in cases for place in range(len(one))]),
+    )
 
 
 def _lists(replayed: Replayed) -> _Lists:
@@ -215,7 +257,7 @@ def _lists(replayed: Replayed) -> _Lists:
         own = own.scored(replayed.pipeline.ranker.score(contexts, own))
         found.setdefault(BLEND, []).append((places, _select(replayed, contexts, own)))
     lists = {name: joined(parts) for name, parts in found.items()}
-    return _Lists(lists, _contributions(replayed, lists[BLEND]))
+    return _Lists(replayed.cases, lists, _contributions(replayed, lists[BLEND]))
 
 
 def _select(replayed: Replayed, contexts: Contexts, candidates: Candidates) -> Candidates:
@@ -234,8 +276,9 @@ def _contributions(replayed: Replayed, listed: Candidates) -> dict[str, float]:
 
 
 def _table(
-    lists: _Lists, cases: Cases, part: str, n_items: int, rng: np.random.Generator
+    part: str, lists: _Lists, n_items: int, rng: np.random.Generator
 ) -> tuple[Table, Mapping[str, Values]]:
+    cases = lists.cases
     lines, gained = [], {}
     for name, listed in lists.by_name.items():
         line, gained[name] = _line(name, listed, cases, n_items, rng)
@@ -245,7 +288,7 @@ def _table(
     return Table(
         cases.placement,
         part,
-        int(np.count_nonzero(np.diff(cases.targets.offsets))),
+        len(gained[BLEND]),
         tuple(sorted(lines, key=lambda line: line.ndcg.mean)),
         best.name,
         bootstrap(gained[BLEND] - gained[best.name], rng),
@@ -260,8 +303,11 @@ def _line(
     wanted = np.diff(cases.targets.offsets)
     asked = wanted > 0
     found, wanted = hits(listed, cases.targets, LONGEST)[asked], wanted[asked]
-    gains = {depth: ndcg(found[:, :depth], wanted) for depth in CURVE_DEPTHS}
-    shares = {depth: recall(found[:, :depth], wanted) for depth in CURVE_DEPTHS}
+    users = cases.users[asked]
+    gains = {depth: _by_customer(ndcg(found[:, :depth], wanted), users) for depth in CURVE_DEPTHS}
+    shares = {
+        depth: _by_customer(recall(found[:, :depth], wanted), users) for depth in CURVE_DEPTHS
+    }
     line = Line(
         name,
         bootstrap(shares[DEPTH], rng),
@@ -272,6 +318,13 @@ def _line(
         {str(depth): float(values.mean()) for depth, values in shares.items()},
     )
     return line, gains[DEPTH]
+
+
+def _by_customer(values: Values, users: Rows) -> Values:
+    """Return each customer's mean over the windows they were asked in: the unit of chance."""
+    _, places = np.unique(users, return_inverse=True)
+    means: Values = np.bincount(places, weights=values) / np.bincount(places)
+    return means
 
 
 def _days(split: Split) -> float:

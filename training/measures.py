@@ -67,10 +67,10 @@ class Table:
 class Report:
     """One evaluation.
 
-    window: `test`; instant: when its questions were asked, ISO 8601. days: its length.
+    instants: when its questions were asked, ISO 8601, one a test window. days: of a window.
     """
 
-    instant: str
+    instants: tuple[str, ...]
     days: float
     tables: tuple[Table, ...]
 
@@ -104,14 +104,17 @@ class Report:
     def of_json(cls, text: str) -> Self:
         """Return the report of a JSON text. Raises ValueError, KeyError or TypeError."""
         content = json.loads(text)
-        return cls(content["instant"], content["days"], tuple(map(_table, content["tables"])))
+        return cls(
+            tuple(content["instants"]), content["days"], tuple(map(_table, content["tables"]))
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """A report, and the values behind it that pairs are made of.
 
-    values: (q,) NDCG@10 of the blend by placement, on the cases that the split and seed name.
+    values: (n_customers,) NDCG@10 of the blend by placement, each customer's mean over the
+        windows, on the cases that splits and seed name.
     popular: the same of popularity.
     """
 

@@ -52,25 +52,35 @@ def rehearse(
     progress: Progress,
 ) -> Rehearsal:
     """Return the recipe and blends that validation chose, and how they do on the test window."""
-    validation, test = last_windows(interactions, settings.window_days)
+    validation, *tests = windows_of(interactions, settings)
     with progress.step("choose the recipe on the validation window"):
         customers = Customers.at(validation.instant, validation.past, catalog.vocabulary)
         recipe, factors = choose_recipe(validation, customers, catalog.vocabulary, settings)
     with progress.step("weigh the sources of each placement"):
         models = fit_models(validation.past, customers, recipe, settings, factors=factors)
         blends = fit_blends(models, validation, catalog, placements, settings)
-    with progress.step("learn again, up to the test window"):
-        customers = Customers.at(test.instant, test.past, catalog.vocabulary)
-        models = fit_models(test.past, customers, recipe, settings)
-    with progress.step("replay the placements over the test window"):
+    trials = []
+    with progress.step("learn again, up to each test window"):
+        for test in tests:
+            customers = Customers.at(test.instant, test.past, catalog.vocabulary)
+            models = fit_models(test.past, customers, recipe, settings)
+            trials.append((models.bundle(catalog, blends), test))
+    with progress.step("replay the placements over the test windows"):
         evaluation = evaluate(
-            models.bundle(catalog, blends),
-            test,
-            placements,
-            seed=settings.seed,
-            most_cases=settings.most_cases,
+            trials, placements, seed=settings.seed, most_cases=settings.most_cases
         )
     return Rehearsal(recipe, blends, evaluation)
+
+
+def windows_of(interactions: Interactions, settings: TrainingSettings) -> tuple[Split, ...]:
+    """Return the validation split and, behind it, the test splits.
+
+    Two test windows where the history is long enough, since one alone is one season (rolling
+    origins, Tashman 2000), else one.
+    """
+    days = float((interactions.times[-1] - interactions.times[0]) / np.timedelta64(1, "D"))
+    long_enough = days >= 3 * settings.window_days + settings.history_days
+    return last_windows(interactions, settings.window_days, 3 if long_enough else 2)
 
 
 def fit_blends(

@@ -12,7 +12,7 @@ from recsys.evaluation.metrics import Interval
 from training.measures import BLEND, DEPTH, POPULAR, Line, Report, Table
 
 PARTS = {
-    "all": "everything bought",
+    "all": "all cases",
     "repeat": "items bought before, alone",
     "new": "items never bought before, alone",
 }
@@ -25,7 +25,7 @@ def rendered(report: Report) -> RenderableType:
         parts += [_table(table), Text(f"  {in_words(table)}\n")]
     parts.append(
         Text(
-            f"Measured once, at {report.instant}, on what customers bought in the "
+            f"Measured once, at {' and '.join(report.instants)}, on what customers bought in the "
             f"{report.days:g} days after. NDCG@{DEPTH}: 1 is a perfect first ten. Brackets hold "
             "95 % intervals by bootstrap over customers; coverage is the share of the catalog in "
             "at least one first ten."

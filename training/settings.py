@@ -49,7 +49,7 @@ class FactorSettings:
     dim: Annotated[int, Field(gt=0, le=512)] = 64
     iterations: Count = 8
     regularization: PositiveGrid = (5.0, 20.0, 1.0)
-    alpha: PositiveGrid = (1.0, 0.5)
+    alpha: PositiveGrid = (1.0,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from recsys.arrays import Keys, Rows, frozen, keys_of, owners_of, rows_of
+from recsys.arrays import Keys, Mask, Rows, frozen, keys_of, owners_of, rows_of
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.evaluation.splits import Split
@@ -81,8 +81,9 @@ def cases_of(
     if situation is Situation.DISCOVERY:
         before = split.past.of_kind(EventType.PURCHASE)
         pairs = np.setdiff1d(pairs, _distinct(before.users, before.items))
-    users = np.intersect1d(owners_of(pairs), np.unique(split.past.users))
-    users = np.sort(rng.choice(users, min(most, len(users)), replace=False)).astype(np.int32)
+    asking = _present(owners_of(pairs), split) & _present(split.past.users, split)
+    drawn = rng.choice(np.flatnonzero(asking), min(most, int(asking.sum())), replace=False)
+    users: Rows = np.sort(drawn).astype(np.int32)
     kept = pairs[np.isin(owners_of(pairs), users)]
     seeds, targets = _halves(kept, rng) if situation is Situation.BASKET else (kept[:0], kept)
     return Cases(
@@ -117,6 +118,11 @@ def joined(parts: Sequence[tuple[range, Candidates]]) -> Candidates:
         np.concatenate([found.scores for _, found in parts]),
         np.concatenate([found.signals for _, found in parts]),
     )
+
+
+def _present(users: Rows, split: Split) -> Mask:
+    """Return, for every user there is, whether they are among these."""
+    return np.bincount(users, minlength=split.past.n_users) > 0
 
 
 def _distinct(users: Rows, items: Rows) -> Keys:

@@ -28,11 +28,10 @@ class Split:
         return cls(instant, interactions.before(instant), interactions.since(instant).before(end))
 
 
-def last_windows(interactions: Interactions, days: float) -> tuple[Split, Split]:
-    """Return the validation and the test split: the last window but one, and the last one."""
+def last_windows(interactions: Interactions, days: float, n_windows: int) -> tuple[Split, ...]:
+    """Return the splits of the last windows, one behind the other, the earliest first."""
     window = np.timedelta64(round(days * 86_400), "s")
     end = interactions.times[-1] + np.timedelta64(1, "s")
-    return (
-        Split.at(interactions, end - 2 * window, days),
-        Split.at(interactions, end - window, days),
+    return tuple(
+        Split.at(interactions, end - back * window, days) for back in range(n_windows, 0, -1)
     )

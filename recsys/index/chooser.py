@@ -19,8 +19,8 @@ NARROW_SHARES = (0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01)
 """Shares of eligible items at which a graph is tried, from wide to narrow."""
 FLAT_EXACT_BELOW = 0.1
 """Share below which gathering the eligible rows beats FAISS's scan over all of them."""
-SMALLEST_GRAPH = 5_000
-"""Items below which scoring all of them is faster than walking a graph."""
+SLOW_MS = 1.0
+"""Time of a flat search above which a graph is tried: below it no request waits for the search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def choose_index(
     items: (n_items, dim). vectors: (q, dim) real questions, such as held-out customers.
     clock: seconds, monotonic; passed in, since the domain reads no clock.
 
-    Flat is always tried; a graph (HNSW) at growing depth until it reaches the floor, with all
-    items eligible and behind random masks. The share below which a mask makes the graph miss the
-    floor becomes `exact_below`.
+    Flat is always tried; where it is slow a graph (HNSW) too, at growing depth until it reaches
+    the floor, with all items eligible and behind random masks. The share below which a mask makes
+    the graph miss the floor becomes `exact_below`.
     """
     bench = _Bench(items, known, vectors, k, clock)
     flat = FaissIndex.build(items, known, IndexPlan(IndexKind.FLAT, 0, FLAT_EXACT_BELOW))
     trials = [bench.trial(flat)]
-    if known.sum() >= SMALLEST_GRAPH:
+    if trials[0].ms > SLOW_MS:
         graph = build_faiss(items, IndexKind.HNSW)
         for depth in DEPTHS:
             plan = IndexPlan(IndexKind.HNSW, depth, 0.0)

@@ -21,7 +21,7 @@ def evaluation(*, blend: float = 0.4, over_popular: float = 0.2, low: float = 0.
     over = Interval(over_popular, low, over_popular + 0.1)
     table = Table("home", "all", 100, lines, POPULAR, over, over, {})
     values = np.full(100, blend) + np.linspace(-0.05, 0.05, 100)
-    report = Report("2026-01-01", 28.0, (table,))
+    report = Report(("2026-01-01",), 28.0, (table,))
     return Evaluation(report, {"home": values}, {"home": values - over_popular})
 
 

@@ -50,7 +50,9 @@ def check_enough(interactions: Interactions, *, window_days: float, history_days
             f"at least {wanted:g} days: {history_days:g} to learn from, and twice "
             f"{window_days:g} to choose and to test on (window_days in the settings)",
         )
-    for name, split in zip(("validation", "test"), last_windows(bought, window_days), strict=True):
+    for name, split in zip(
+        ("validation", "test"), last_windows(bought, window_days, 2), strict=True
+    ):
         askers = len(np.intersect1d(split.past.users, split.future.users))
         if askers < FEWEST_ASKERS:
             raise _too_little(

@@ -18,6 +18,8 @@ DEPTH = 10
 STEPS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0, 2.0)
 """Weights tried for one source while the others stay."""
 ROUNDS = 3
+WIDEST = 100
+"""Candidates of a query that are weighed: those of which some source says most."""
 FEW = 300
 """Queries on which the starts are compared."""
 NEW_SHARE = 0.1
@@ -110,6 +112,8 @@ class _Board:
         line[asking] = np.arange(len(asking), dtype=np.int32)
         wanted = keys_of(targets.owners(), targets.rows)
         kept = candidates.take(line[candidates.queries] >= 0)
+        most = np.full(len(targets), WIDEST, dtype=np.int32)
+        kept = kept.scored(kept.signals.max(axis=1, initial=0.0)).best(most)
         places = places_within(kept.queries), line[kept.queries]
         width = int(places[0].max(initial=0)) + 1
         signals = np.full(

@@ -42,7 +42,7 @@ def cases(situation: Situation) -> dict[int, tuple[list[int], list[int]]]:
 
 
 def test_the_last_window_is_tested_on_and_the_one_before_chosen_on() -> None:
-    validation, test = last_windows(SHOP, 2)
+    validation, test = last_windows(SHOP, 2, 2)
 
     end = SHOP.times[-1] + np.timedelta64(1, "s")
     assert test.instant == end - np.timedelta64(2, "D")
