@@ -267,7 +267,8 @@ def no_release() -> NotReady:
     """Return the error of an installation that has nothing to serve."""
     return NotReady(
         "there is no release to serve yet: run `recsys import`, then `recsys train`; it is "
-        "served within a second",
+        "served within a second. Where `recsys releases` shows one as served, the server refused "
+        "it and says why in its log: `recsys rollback`, or `recsys promote` another",
         reason="NO_RELEASE",
     )
 

@@ -70,6 +70,13 @@ class ServingSettings(BaseSettings):
             )
         return host
 
+    @field_validator("data_folder")
+    @classmethod
+    def _folder(cls, data_folder: Path) -> Path:
+        if data_folder.exists() and not data_folder.is_dir():
+            raise ValueError("a folder; this is a file")
+        return data_folder
+
     @property
     def n_workers(self) -> int:
         """How many workers to start."""
@@ -115,12 +122,14 @@ def read_settings(**flags: Any) -> ServingSettings:
     """
     try:
         return ServingSettings(**{key: value for key, value in flags.items() if value is not None})
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(OWN_FILE, str(error), "a valid TOML file") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        wanted = "a known key" if first["type"] == "extra_forbidden" else _wanted(first["msg"])
+        unknown = first["type"] == "extra_forbidden"  # of a file: other variables are passed over
+        named = os.environ.get(OWN_FILE, DEFAULTS.name)
+        wanted = f"a known key in {named}" if unknown else _wanted(first["msg"])
         raise InvalidInput(key, first.get("input"), wanted, reason="BAD_SETTING") from error
 
 

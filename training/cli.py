@@ -32,7 +32,12 @@ GATE_FAILED = 3
 
 DataFolder = Annotated[
     Path,
-    typer.Option("--data-folder", envvar="RECSYS_DATA_FOLDER", help="Where everything is kept."),
+    typer.Option(
+        "--data-folder",
+        envvar="RECSYS_DATA_FOLDER",
+        file_okay=False,
+        help="Where everything is kept.",
+    ),
 ]
 SettingsFile = Annotated[
     Path,

@@ -15,7 +15,6 @@ from recsys.context import Contexts
 from recsys.evaluation.metrics import Values, bootstrap, coverage, hits, ndcg, recall
 from recsys.evaluation.replay import Cases, cases_of, contexts_of, joined
 from recsys.evaluation.splits import Split
-from recsys.events import EventType
 from recsys.models.repurchase import RepurchaseModel
 from recsys.pipeline.compile import compile_placement
 from recsys.pipeline.filters import NotPurchased
@@ -137,7 +136,7 @@ def replay(
 
     new: refuse what the customer ever bought.
     """
-    pipeline = compile_placement(cases.placement, config, bundle)
+    pipeline = compile_placement(cases.placement, config, bundle, idle=True)
     if new:
         pipeline = replace(pipeline, filters=(*pipeline.filters, NotPurchased(np.inf)))
     wide = replace(pipeline, sources=(*pipeline.sources, *_baselines(pipeline, bundle)))
@@ -157,9 +156,7 @@ def replay(
 def discoveries(replayed: Replayed, split: Split) -> tuple[Candidates, Ragged]:
     """Return the candidates and targets of a replay that their customers never bought before."""
     found, cases = replayed.candidates(), replayed.cases
-    before = split.past.of_kind(EventType.PURCHASE)
-    bought = keys_of(before.users, before.items)
-    known = np.isin(keys_of(cases.users[found.queries], found.rows), bought)
+    known = split.had_bought(keys_of(cases.users[found.queries], found.rows))
     return found.take(~known), _with_targets(cases, ~_bought_targets(cases, split)).targets
 
 
@@ -193,9 +190,8 @@ def _repeats(whole: Replayed, cases: Cases) -> Replayed:
 
 def _bought_targets(cases: Cases, split: Split) -> Mask:
     """Return which targets of the cases their customers had bought before."""
-    before = split.past.of_kind(EventType.PURCHASE)
     wanted = keys_of(cases.users[cases.targets.owners()], cases.targets.rows)
-    return np.isin(wanted, keys_of(before.users, before.items))
+    return split.had_bought(wanted)
 
 
 def _with_targets(cases: Cases, chosen: Mask) -> Cases:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from recsys.bundle import MANIFEST_FILE, sync_folder, verify
-from recsys.errors import CorruptBundle, NotFound, NotReady
+from recsys.errors import CorruptBundle, NotFound, NotReady, Unavailable
 from recsys.manifest import Manifest
 from recsys.releases import Move, move_pointer, previous, read_pointer, versions
 from training.measures import Report
@@ -47,7 +47,10 @@ def publish(
 
 
 def promote(folder: Path, version: str, *, now: datetime, reason: str = "promoted by hand") -> Move:
-    """Serve a release of the folder. Raises NotFound, or CorruptBundle when it is damaged."""
+    """Serve a release of the folder.
+
+    Raises NotFound, CorruptBundle when it is damaged, Unavailable when the disk refuses.
+    """
     if version not in versions(folder):
         known = ", ".join(reversed(versions(folder))) or "none yet; `recsys train` makes one"
         raise NotFound(
@@ -56,11 +59,21 @@ def promote(folder: Path, version: str, *, now: datetime, reason: str = "promote
             metadata={"version": version},
         )
     verify(folder / version)
-    return move_pointer(folder, version, reason=reason, now=now)
+    try:
+        return move_pointer(folder, version, reason=reason, now=now)
+    except OSError as error:
+        raise Unavailable(
+            f"the disk refused: {error}. {read_pointer(folder) or 'Nothing'} is served as before; "
+            "make room in the data folder, then promote again",
+            reason="DISK_UNAVAILABLE",
+        ) from error
 
 
 def rollback(folder: Path, *, now: datetime) -> Move:
-    """Serve the release that was served before. Raises NotReady where there is none."""
+    """Serve the release that was served before.
+
+    Raises NotReady where there is none, CorruptBundle when it is damaged.
+    """
     version = previous(folder)
     if version is None:
         current = read_pointer(folder)
@@ -69,7 +82,14 @@ def rollback(folder: Path, *, now: datetime) -> Move:
             f"there is no earlier release to go back to: {there}. `recsys releases` lists all",
             reason="NO_EARLIER_RELEASE",
         )
-    return promote(folder, version, now=now, reason=f"rolled back from {read_pointer(folder)}")
+    try:
+        return promote(folder, version, now=now, reason=f"rolled back from {read_pointer(folder)}")
+    except CorruptBundle as error:
+        raise CorruptBundle(
+            f"there is no way back to {version}, and {read_pointer(folder)} stays: {error}. Name "
+            "another with `recsys promote`; `recsys releases` lists all",
+            metadata=error.metadata,
+        ) from error
 
 
 def releases(folder: Path) -> tuple[Release, ...]:

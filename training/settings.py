@@ -48,7 +48,7 @@ class FactorSettings:
     __pydantic_config__ = STRICT
     dim: Annotated[int, Field(gt=0, le=512)] = 64
     iterations: Count = 8
-    regularization: PositiveGrid = (5.0, 20.0, 1.0)
+    regularization: PositiveGrid = (5.0, 20.0)
     alpha: PositiveGrid = (1.0,)
 
 
@@ -167,9 +167,13 @@ def read_settings(
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as missing:
-        raise NotFound(f"no settings file at {path}", reason="NO_SETTINGS") from missing
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise NotFound(
+            f"no settings file can be read at {path} ({error.strerror}); name a TOML file with "
+            "--settings, or leave it out for the defaults",
+            reason="NO_SETTINGS",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(path.name, str(error), "a valid TOML file") from error
     for name in sorted(variables):
         if name.startswith(VARIABLES):
@@ -195,7 +199,9 @@ def _checked(content: dict[str, Any], name: str) -> TrainingSettings:
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{name}: {path}", first.get("input"), first["msg"]) from error
+        unknown = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
+        wanted = "a known key; daily.toml of the package has all" if unknown else first["msg"]
+        raise InvalidInput(f"{name}: {path}", first.get("input"), wanted) from error
 
 
 def _put(content: dict[str, Any], keys: list[str], text: str, source: str) -> None:

@@ -79,8 +79,7 @@ def cases_of(
     if situation is Situation.BASKET:
         pairs = _first_baskets(bought)
     if situation is Situation.DISCOVERY:
-        before = split.past.of_kind(EventType.PURCHASE)
-        pairs = np.setdiff1d(pairs, _distinct(before.users, before.items))
+        pairs = pairs[~split.had_bought(pairs)]
     asking = _present(owners_of(pairs), split) & _present(split.past.users, split)
     drawn = rng.choice(np.flatnonzero(asking), min(most, int(asking.sum())), replace=False)
     users: Rows = np.sort(drawn).astype(np.int32)

@@ -7,6 +7,8 @@ from typing import Self
 
 import numpy as np
 
+from recsys.arrays import Keys, Mask, keys_of
+from recsys.events import EventType
 from recsys.interactions import Interactions
 
 
@@ -15,17 +17,29 @@ class Split:
     """Events cut at an instant.
 
     past: events before it. future: events of the window that starts with it.
+    bought: distinct (user, item) purchases of the past, ascending.
     """
 
     instant: np.datetime64
     past: Interactions
     future: Interactions
+    bought: Keys
 
     @classmethod
     def at(cls, interactions: Interactions, instant: np.datetime64, days: float) -> Self:
         """Return the split at an instant, with a window of so many days."""
         end = instant + np.timedelta64(round(days * 86_400), "s")
-        return cls(instant, interactions.before(instant), interactions.since(instant).before(end))
+        past, future = interactions.before(instant), interactions.since(instant).before(end)
+        purchases = past.of_kind(EventType.PURCHASE)
+        return cls(instant, past, future, np.unique(keys_of(purchases.users, purchases.items)))
+
+    def had_bought(self, pairs: Keys) -> Mask:
+        """Return which of these (user, item) pairs are purchases of the past."""
+        if not len(self.bought):
+            return np.zeros(len(pairs), dtype=np.bool_)
+        places = np.minimum(np.searchsorted(self.bought, pairs), len(self.bought) - 1)
+        known: Mask = self.bought[places] == pairs
+        return known
 
 
 def last_windows(interactions: Interactions, days: float, n_windows: int) -> tuple[Split, ...]:

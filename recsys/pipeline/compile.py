@@ -44,17 +44,27 @@ def compile_placements(
     return {name: compile_placement(name, config, bundle) for name, config in placements.items()}
 
 
-def compile_placement(name: str, config: PlacementConfig, bundle: ModelBundle) -> Pipeline:
+def compile_placement(
+    name: str, config: PlacementConfig, bundle: ModelBundle, *, idle: bool = False
+) -> Pipeline:
     """Return the pipeline of one placement over one bundle.
 
     A bundle trained before the placement existed has no weights for it: its sources count alike.
+    idle: whether sources that count nothing are kept, to be looked at by themselves; popular
+    items always are, since they fill the list.
     """
     blend = bundle.blends.get(name, Blend({}))
-    weights = [blend.weight(source.kind) for source in config.sources]
+    weight = {source.kind: blend.weight(source.kind) for source in config.sources}
+    sources = [
+        source
+        for source in config.sources
+        if idle or weight[source.kind] > 0 or source.kind is SourceKind.POPULAR
+    ]
+    weights = [weight[source.kind] for source in sources]
     return Pipeline(
         size=config.size,
         filters=tuple(_filter(narrowing, bundle) for narrowing in config.filters),
-        sources=tuple(_named(source, bundle) for source in config.sources),
+        sources=tuple(_named(source, bundle) for source in sources),
         ranker=WeightedSum(np.array(weights, dtype=np.float32), _lifts(blend, bundle)),
         selector=_selector(config.selector, bundle),
         n_items=len(bundle.catalog),

@@ -42,7 +42,12 @@ Constants = Annotated[
 ]
 DataFolder = Annotated[
     Path,
-    typer.Option("--data-folder", envvar="RECSYS_DATA_FOLDER", help="Where everything is kept."),
+    typer.Option(
+        "--data-folder",
+        envvar="RECSYS_DATA_FOLDER",
+        file_okay=False,
+        help="Where everything is kept.",
+    ),
 ]
 
 Shift = Annotated[

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from recsys.events import EventType
 from recsys.ids import ItemId
-from recsys.pipeline.compile import compile_placements
+from recsys.models.blend import Blend
+from recsys.pipeline.compile import compile_placement, compile_placements
 from recsys.pipeline.placement import parse_placements
 from recsys.query import Query
 from recsys.state import UserState
@@ -55,3 +56,15 @@ def test_one_of_each_category_comes_first_and_the_rest_fill_the_list() -> None:
     categories = [shop.CATEGORIES[shop.ROW[item]] for item in listed]
     assert len(listed) == 9
     assert len(set(categories[:5])) == 5
+
+
+def test_a_source_that_counts_nothing_is_not_asked_but_popular_still_fills() -> None:
+    weights = {"buy_again": 1.0, "nearest": 0.0, "similar_to_history": 0.0, "popular": 0.0}
+    bundle = shop.bundle(blends={"home": Blend(weights)})
+    config = parse_placements(shop.PLACEMENTS)["home"]
+
+    served = compile_placement("home", config, bundle)
+
+    assert served.source_names == ("buy_again", "popular")
+    assert len(served.run(shop.contexts([shop.bought("jam")])).rows) == 4
+    assert len(compile_placement("home", config, bundle, idle=True).sources) == 4
