@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NewType
 
 from recsys.catalog import Item
 from recsys.errors import InvalidInput
@@ -79,6 +80,10 @@ class Event:
 
 EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 LATEST = datetime(2105, 12, 31, tzinfo=UTC)
+
+
+Position = NewType("Position", int)
+"""Place of a record in the log, > 0, ascending, never used twice; 0 is before the first."""
 
 
 class RecordKind(StrEnum):

@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
-from serving.log.event_log import Position
+from recsys.events import Position
 from serving.log.replay import events_between
 from serving.log.tail import LogTail
 from serving.state.changes import PackedEvents
-from serving.state.store import Position as StatePosition
 from serving.state.store import StateStore
 
 RECORDS_A_STEP = 10_000
@@ -72,7 +71,7 @@ class CatchUp:
         ):
             await self._store.apply(records)
             applied = Position(records[-1].position)
-            await self._store.set_applied_through(StatePosition(applied))
+            await self._store.set_applied_through(Position(applied))
             told(applied - first, last - first)
         return applied
 
@@ -82,7 +81,7 @@ class CatchUp:
             await self._store.apply_packed(packed)
             done += len(packed.entries)
             told(done, through - after)
-        await self._store.set_applied_through(StatePosition(through))
+        await self._store.set_applied_through(Position(through))
         return through
 
     async def _in_thread(self, work: Callable[[], T]) -> T:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 import orjson
@@ -19,9 +21,10 @@ from recsys.errors import InvalidInput, Unavailable
 from recsys.events import Event, EventType
 from recsys.ids import ItemId
 from recsys.query import Recommendation
+from recsys.variables import unknown_variables
 from serving.clock import utc_now
 from serving.importing.command import import_app
-from serving.settings import read_settings
+from serving.settings import ServingSettings, read_settings
 from serving.telemetry import announce, start_logging
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -58,7 +61,7 @@ def serve(
     """
     from serving.supervisor import supervise  # not at the top: the other commands need none of it
 
-    settings = read_settings(
+    settings = _settings(
         data_folder=data_folder,
         port=port,
         host=host,
@@ -159,7 +162,7 @@ def picks(
     """
     from serving.campaigns.picks import PicksJob, write_picks  # not at the top: loads the models
 
-    settings = read_settings(data_folder=data_folder)
+    settings = _settings(data_folder=data_folder)
     start_logging("warning")
     job = PicksJob(placement, out, users, limit)
     with _progress() as told:
@@ -171,10 +174,17 @@ def picks(
     )
 
 
+def _settings(**flags: Any) -> ServingSettings:
+    """Return the settings; say which variables look like ours and set nothing."""
+    for warning in unknown_variables(os.environ):
+        print(f"recsys: {warning}", file=sys.stderr)
+    return read_settings(**flags)
+
+
 @contextmanager
 def _asking(address: str | None) -> Iterator[str]:
     """Give the address to ask; say what to do where no server answers there."""
-    to = address or read_settings().address
+    to = address or _settings().address
     try:
         yield to
     except Unavailable as error:

@@ -25,7 +25,19 @@ class DataFolderLock:
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = self._taken()
+        except OSError as error:
+            raise Unavailable(
+                f"the data folder {self._path.parent} cannot be written: {error}; make room on "
+                "its disk, or point this command at another folder",
+                reason="DISK_UNAVAILABLE",
+            ) from error
+        return self
+
+    def _taken(self) -> int:
+        """Return the descriptor of the locked file, with our process id in it."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,10 +50,13 @@ class DataFolderLock:
                 reason=DATA_FOLDER_TAKEN,
                 metadata={"pid": holder},
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        self._descriptor = descriptor
-        return self
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def __exit__(
         self,

@@ -10,10 +10,10 @@ from typing import Self, TypeVar
 import structlog
 
 from recsys.errors import RecsysError
+from recsys.events import Position
 from serving.catch_up import CatchUp
 from serving.clock import Clock
 from serving.log.drain import Drain
-from serving.log.event_log import Position
 from serving.log.lake import Lake
 from serving.log.tail import LogTail
 from serving.settings import ServingSettings

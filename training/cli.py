@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from rich.table import Table
 from recsys.errors import NotFound, RecsysError
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS, PlacementConfig, read_placements
 from recsys.releases import Move, read_pointer
+from recsys.variables import unknown_variables
 from training import releases as folder_of_releases
 from training.settings import DEFAULT_SETTINGS, TrainingSettings, read_settings
 
@@ -29,6 +31,9 @@ app = typer.Typer(no_args_is_help=True)
 
 GATE_FAILED = 3
 """Exit status when a run went through and its gate said no."""
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 DataFolder = Annotated[
     Path,
@@ -84,7 +89,12 @@ def train(
     job = TrainingJob(
         data_folder, _settings(settings, override), read_placements(placements), _now, tracking_uri
     )
-    outcome = run_training(job, _Steps(console))
+    before = read_pointer(job.releases)
+    try:
+        outcome = run_training(job, _Steps(console))
+    except KeyboardInterrupt as interrupt:
+        _stopped(before, read_pointer(job.releases))
+        raise typer.Exit(INTERRUPTED) from interrupt
     _tell(console, outcome, data_folder)
     if not outcome.verdict.passed:
         raise typer.Exit(GATE_FAILED)
@@ -181,6 +191,8 @@ def releases(data_folder: DataFolder = _DATA) -> None:
 
 
 def _settings(path: Path, override: list[str] | None) -> TrainingSettings:
+    for warning in unknown_variables(os.environ):
+        print(f"recsys: {warning}", file=sys.stderr)
     return read_settings(path, variables=os.environ, flags=override or ())
 
 
@@ -210,6 +222,15 @@ def _tell(console: Console, outcome: Outcome, data_folder: Path) -> None:
     console.print("Next: look at what FAILED above; the run is kept in MLflow with all of it.")
 
 
+def _stopped(before: str | None, now: str | None) -> None:
+    """Say what is served after Ctrl-C, and what to do."""
+    served = f"release {now} is served on" if now else "no release is served yet"
+    said = f"nothing was published, {served}; the same command starts anew"
+    if now != before:
+        said = f"but release {now} was published already and is served"
+    print(f"recsys: stopped: {said}", file=sys.stderr)
+
+
 def _measure(
     console: Console,
     data_folder: Path,
@@ -234,7 +255,8 @@ def _moved(move: Move, data_folder: Path, tracking_uri: str) -> None:
     try:
         from training.tracking import Tracker
 
-        followed = Tracker.open(data_folder, tracking_uri).crown(move.version)
+        told = "What is served is as said above"
+        followed = Tracker.open(data_folder, tracking_uri, consequence=told).crown(move.version)
     except (RecsysError, ModuleNotFoundError) as error:
         console.print(f"MLflow's alias `champion` did not follow: {error}")
         return

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recsys.arrays import Mask, Rows, keys_of
+from recsys.arrays import Mask, keys_of
 from recsys.bundle import ModelBundle
 from recsys.candidates import Candidates
 from recsys.context import Contexts
-from recsys.evaluation.metrics import Values, bootstrap, coverage, hits, ndcg, recall
+from recsys.evaluation.metrics import Values
 from recsys.evaluation.replay import Cases, cases_of, contexts_of, joined
 from recsys.evaluation.splits import Split
 from recsys.models.repurchase import RepurchaseModel
@@ -22,19 +22,17 @@ from recsys.pipeline.pipeline import NamedSource, Pipeline
 from recsys.pipeline.placement import PlacementConfig, Situation
 from recsys.pipeline.sources import BuyAgain, Popular
 from recsys.timelines import Ragged
+from training.lists import LONGEST, Lists, pooled, table_of
 from training.measures import (
     BLEND,
-    CURVE_DEPTHS,
     DEPTH,
     FREQUENCY,
     POPULAR,
     Evaluation,
-    Line,
     Report,
     Table,
 )
 
-LONGEST = max(CURVE_DEPTHS)
 PARTS = ("all", "repeat", "new")
 THREADS = 2
 BASELINE_K = 100
@@ -87,23 +85,23 @@ def evaluate(
             _parts(bundle, split, placements[name], name, most_cases=most_cases, rng=rng)
             for bundle, split in trials
         ]
-        pooled = {part: _pooled([one[part] for one in parts if part in one]) for part in PARTS}
+        whole = {part: pooled([one[part] for one in parts if part in one]) for part in PARTS}
         n_items = len(trials[0][0].catalog)
         return [
-            _table(part, one, n_items, rng)
-            for part, one in pooled.items()
+            table_of(part, one, n_items, rng)
+            for part, one in whole.items()
             if one and len(one.cases.targets.rows)
         ]
 
     # Placements are independent, and most of their time is spent outside the interpreter's lock.
     with ThreadPoolExecutor(THREADS) as pool:
         found = [pair for pairs in pool.map(judged, placements) for pair in pairs]
-    whole = {table.placement: values for table, values in found if table.part == "all"}
+    values = {table.placement: gained for table, gained in found if table.part == "all"}
     instants = tuple(str(split.instant) for _, split in trials)
     return Evaluation(
         Report(instants, _days(trials[-1][1]), tuple(table for table, _ in found)),
-        {name: values[BLEND] for name, values in whole.items()},
-        {name: values[POPULAR] for name, values in whole.items()},
+        {name: gained[BLEND] for name, gained in values.items()},
+        {name: gained[POPULAR] for name, gained in values.items()},
     )
 
 
@@ -115,7 +113,7 @@ def _parts(
     *,
     most_cases: int,
     rng: np.random.Generator,
-) -> dict[str, _Lists]:
+) -> dict[str, Lists]:
     """Return the lists of one placement in one window, by part; none without a case."""
     cases = cases_of(name, config.situation, split, rng, most=most_cases)
     if not len(cases):
@@ -200,47 +198,7 @@ def _with_targets(cases: Cases, chosen: Mask) -> Cases:
     return replace(cases, targets=Ragged.of_pairs(owners, rows, len(cases)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Lists:
-    """Each list-maker's lists for the same cases, and what each source adds to the blend."""
-
-    cases: Cases
-    by_name: Mapping[str, Candidates]
-    contributions: Mapping[str, float]
-
-
-def _pooled(windows: Sequence[_Lists]) -> _Lists | None:
-    """Return the lists of several windows as those of one; the cases stand one behind another."""
-    if not windows:
-        return None
-    sizes = [len(one.cases) for one in windows]
-    ends = np.cumsum(sizes).tolist()
-    places = [range(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-    names = windows[0].by_name
-    return _Lists(
-        _appended([one.cases for one in windows]),
-        {
-            name: joined(list(zip(places, [one.by_name[name] for one in windows], strict=True)))
-            for name in names
-        },
-        {
-            name: round(float(np.mean([one.contributions[name] for one in windows])), 4)
-            for name in windows[0].contributions
-        },
-    )
-
-
-def _appended(cases: Sequence[Cases]) -> Cases:
-    """Return all cases as of one split; their own instants are not asked for any more."""
-    return replace(
-        cases[0],
-        users=np.concatenate([one.users for one in cases]),
-        seeds=Ragged.of([one.seeds.at(place) for one in cases for place in range(len(one))]),
-        targets=Ragged.of([one.targets.at(place) for one in cases for place in range(len(one))]),
-    )
-
-
-def _lists(replayed: Replayed) -> _Lists:
+def _lists(replayed: Replayed) -> Lists:
     """Return the lists of every source alone and of the blend, made as the placement makes them."""
     found: dict[str, list[tuple[range, Candidates]]] = {}
     for places, contexts, merged in replayed.parts:
@@ -253,7 +211,7 @@ def _lists(replayed: Replayed) -> _Lists:
         own = own.scored(replayed.pipeline.ranker.score(contexts, own))
         found.setdefault(BLEND, []).append((places, _select(replayed, contexts, own)))
     lists = {name: joined(parts) for name, parts in found.items()}
-    return _Lists(replayed.cases, lists, _contributions(replayed, lists[BLEND]))
+    return Lists(replayed.cases, lists, _contributions(replayed, lists[BLEND]))
 
 
 def _select(replayed: Replayed, contexts: Contexts, candidates: Candidates) -> Candidates:
@@ -269,58 +227,6 @@ def _contributions(replayed: Replayed, listed: Candidates) -> dict[str, float]:
         name: round(float(share), 4)
         for name, share in zip(replayed.pipeline.source_names, shares, strict=True)
     }
-
-
-def _table(
-    part: str, lists: _Lists, n_items: int, rng: np.random.Generator
-) -> tuple[Table, Mapping[str, Values]]:
-    cases = lists.cases
-    lines, gained = [], {}
-    for name, listed in lists.by_name.items():
-        line, gained[name] = _line(name, listed, cases, n_items, rng)
-        lines.append(line)
-    singles = [line for line in lines if line.name in lists.contributions]
-    best = max(singles, key=lambda line: line.ndcg.mean)
-    return Table(
-        cases.placement,
-        part,
-        len(gained[BLEND]),
-        tuple(sorted(lines, key=lambda line: line.ndcg.mean)),
-        best.name,
-        bootstrap(gained[BLEND] - gained[best.name], rng),
-        bootstrap(gained[BLEND] - gained[POPULAR], rng),
-        lists.contributions,
-    ), gained
-
-
-def _line(
-    name: str, listed: Candidates, cases: Cases, n_items: int, rng: np.random.Generator
-) -> tuple[Line, Values]:
-    wanted = np.diff(cases.targets.offsets)
-    asked = wanted > 0
-    found, wanted = hits(listed, cases.targets, LONGEST)[asked], wanted[asked]
-    users = cases.users[asked]
-    gains = {depth: _by_customer(ndcg(found[:, :depth], wanted), users) for depth in CURVE_DEPTHS}
-    shares = {
-        depth: _by_customer(recall(found[:, :depth], wanted), users) for depth in CURVE_DEPTHS
-    }
-    line = Line(
-        name,
-        bootstrap(shares[DEPTH], rng),
-        bootstrap(gains[DEPTH], rng),
-        coverage(listed, DEPTH, n_items, len(cases)),
-        len(np.unique(listed.queries)) / max(len(cases), 1),
-        {str(depth): float(values.mean()) for depth, values in gains.items()},
-        {str(depth): float(values.mean()) for depth, values in shares.items()},
-    )
-    return line, gains[DEPTH]
-
-
-def _by_customer(values: Values, users: Rows) -> Values:
-    """Return each customer's mean over the windows they were asked in: the unit of chance."""
-    _, places = np.unique(users, return_inverse=True)
-    means: Values = np.bincount(places, weights=values) / np.bincount(places)
-    return means
 
 
 def _days(split: Split) -> float:

@@ -134,7 +134,7 @@ class TrainingSettings:
     threads: Annotated[int, Field(ge=0)] = 0
     window_days: Days = 28.0
     history_days: Days = 56.0
-    most_cases: Count = 5_000
+    most_cases: Count = 1_500
     keep_releases: Count = 5
     interest: InterestSettings = field(default_factory=InterestSettings)
     factors: FactorSettings = field(default_factory=FactorSettings)

@@ -27,6 +27,7 @@ RELEASE_TAG = "release"
 MOST_PARAM_CHARACTERS = 6_000
 LONGEST_KNOCK_S = 5.0
 MOST_RETRIES = "2"
+ASIDE = "(raised as a result of"  # SQLAlchemy says so before what is wrong
 NOTHING_TRAINED = "Nothing was trained and what is served stays"
 NOTHING_PUBLISHED = "Nothing was published and what is served stays"
 
@@ -39,10 +40,11 @@ class Tracker:
     experiment_id: str
 
     @classmethod
-    def open(cls, data_folder: Path, uri: str = "") -> Self:
+    def open(cls, data_folder: Path, uri: str = "", *, consequence: str = NOTHING_TRAINED) -> Self:
         """Return the tracker of a data folder's own store, or of the store at `uri`.
 
-        Makes store and experiment where they are not there. Raises Unavailable.
+        Makes store and experiment where they are not there. Raises Unavailable, which says the
+        consequence.
         """
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"  # read when mlflow is imported
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", MOST_RETRIES)  # 7 take minutes
@@ -53,7 +55,6 @@ class Tracker:
             _knock(uri)
             _quiet()
             from mlflow import MlflowClient
-            from mlflow.exceptions import MlflowException
 
             client = MlflowClient(tracking_uri=uri, registry_uri=uri)
             found = client.get_experiment_by_name(EXPERIMENT)
@@ -61,10 +62,8 @@ class Tracker:
                 return cls(client, found.experiment_id)
             place = (data_folder / "mlartifacts").resolve().as_uri() if own else None
             return cls(client, client.create_experiment(EXPERIMENT, artifact_location=place))
-        except (OSError, MlflowException) as error:
-            raise _unavailable(uri, error, NOTHING_TRAINED) from error
-        except Exception as error:  # the store's own errors (SQLAlchemy) have no common parent
-            raise _unavailable(uri, error, NOTHING_TRAINED) from error
+        except Exception as error:  # OSError, MLflow's and SQLAlchemy's have no common parent
+            raise _unavailable(uri, error, consequence) from error
 
     def run(self, name: str, params: Mapping[str, object], tags: Mapping[str, str]) -> Run:
         """Start a run; use it in a `with`, which closes it as finished, failed or killed.
@@ -161,11 +160,11 @@ class Run:
 
 
 def _quiet() -> None:
-    """Silence the migration messages of a store that is made new."""
+    """Silence the migration messages of a store that is made new, and errors we raise ourselves."""
     import logging
 
     for name in ("alembic", "mlflow.store.db.utils", "mlflow"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _knock(uri: str) -> None:
@@ -188,7 +187,8 @@ def _said_as_unavailable(client: MlflowClient, consequence: str) -> Iterator[Non
 
 
 def _unavailable(uri: str, error: Exception, consequence: str) -> Unavailable:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    lines = [line for line in str(error).splitlines() if line and not line.startswith(ASIDE)]
+    first = lines[0] if lines else type(error).__name__
     return Unavailable(
         f"MLflow cannot be used at {uri}: {first}. {consequence}. Start the server or mend the "
         "store, make room on its disk (or move mlflow.db aside: only the record of past runs is "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,12 +54,7 @@ def train(job: TrainingJob, progress: Progress) -> Outcome:
     NotReady with too little data, Unavailable when tracker, lake or disk refuse.
     """
     with training_lock(job.data_folder), threadpool_limits(1, user_api="blas"), _full_disk():
-        tracker, dataset = _open_and_read(job, progress)
-        check_enough(
-            dataset.interactions,
-            window_days=job.settings.window_days,
-            history_days=job.settings.history_days,
-        )
+        tracker, dataset = _read_and_open(job, progress)
         name = _new_version(job)
         with (
             tracker.run(name, params_of(job, dataset), {"release": name}) as run,
@@ -128,13 +122,20 @@ def _trained(
     )
 
 
-def _open_and_read(job: TrainingJob, progress: Progress) -> tuple[Tracker, Dataset]:
-    """Open the tracker while the lake is read: importing MLflow takes as long."""
-    with ThreadPoolExecutor(1) as aside:
-        opening = aside.submit(Tracker.open, job.data_folder, job.tracking_uri)
-        with progress.step("read the lake and open the tracker"):
-            dataset = read_dataset(job.data_folder / "lake")
-            return opening.result(), dataset
+def _read_and_open(job: TrainingJob, progress: Progress) -> tuple[Tracker, Dataset]:
+    """Read the lake, then open the tracker; without enough to learn from there is no tracker.
+
+    Not side by side: Ctrl-C while two threads import can leave Python's import lock held for good.
+    """
+    with progress.step("read the lake"):
+        dataset = read_dataset(job.data_folder / "lake")
+    check_enough(
+        dataset.interactions,
+        window_days=job.settings.window_days,
+        history_days=job.settings.history_days,
+    )
+    with progress.step("open the tracker"):
+        return Tracker.open(job.data_folder, job.tracking_uri), dataset
 
 
 def _everybody(dataset: Dataset) -> Customers:

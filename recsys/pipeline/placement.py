@@ -145,6 +145,8 @@ def read_placements(path: Path) -> Mapping[str, PlacementConfig]:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as missing:
         raise NotFound(f"no placements file at {path}", reason="NO_PLACEMENTS") from missing
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(str(path), str(error), "a TOML file in UTF-8") from error
     return parse_placements(text, name=path.name)
 
 
@@ -157,6 +159,10 @@ def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing" and first["loc"] == ("placements",):
+            raise InvalidInput(
+                name, "no table of placements", "[placements.NAME] tables"
+            ) from error
         extra = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
         wanted = "a known key" if extra else first["msg"].removeprefix("Input should be ")
         raise InvalidInput(f"{name}: {path}", first.get("input"), wanted) from error

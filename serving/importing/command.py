@@ -11,12 +11,11 @@ from typing import Annotated
 import typer
 
 from recsys.errors import InvalidInput, NotFound
-from recsys.events import RecordKind
+from recsys.events import Position, RecordKind
 from serving.importing.delivery import deliver, log_path
 from serving.importing.job import ImportCounts, Imported, ImportJob, import_file
 from serving.importing.mapping import FieldMapping, parse_flags, read_mapping
 from serving.importing.report import Report
-from serving.log.event_log import Position
 from serving.log.records import EVENT_FIELDS, ITEM_FIELDS
 from serving.log.writer import Writer
 

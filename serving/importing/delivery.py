@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from recsys.errors import Unavailable
+from recsys.events import Position
 from serving.lock import DATA_FOLDER_TAKEN, DataFolderLock
 from serving.log.drain import Drain
-from serving.log.event_log import Position
 from serving.log.lake import Lake
 from serving.log.tail import LogTail
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys.events import RecordKind
+from recsys.events import Position, RecordKind
 from serving.importing.events import events_of
 from serving.importing.items import items_of
 from serving.importing.mapping import FieldMapping
 from serving.importing.readers import Batch, open_table, said_as_unreadable
 from serving.importing.rejects import RejectsFile
-from serving.log.event_log import Position
 from serving.log.records import EVENT_FIELDS, ITEM_FIELDS
 from serving.log.writer import Placed, Writer
 

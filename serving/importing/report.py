@@ -10,10 +10,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from recsys.events import Position
 from serving.importing.delivery import Delivery
 from serving.importing.job import ImportCounts, Imported
 from serving.importing.job import Progress as OnBatch
-from serving.log.event_log import Position
 
 _SECONDS_BETWEEN_LINES = 5.0
 

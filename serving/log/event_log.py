@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NewType, Protocol
+from typing import Protocol
 
-from recsys.events import Record
-
-Position = NewType("Position", int)
-"""Place of a record in the log, > 0, ascending, never used twice; 0 is before the first."""
-
-Clock = Callable[[], datetime]
-"""Returns the present instant, with a zone."""
+from recsys.events import Position, Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from deltalake import (
 from deltalake.exceptions import DeltaError
 
 from recsys.errors import Unavailable
+from recsys.events import Position
 from serving.log import schema
 from serving.log.durable import (
     commits,
@@ -28,7 +29,6 @@ from serving.log.durable import (
     repair,
     synced,
 )
-from serving.log.event_log import Position
 
 _DRAIN = "drain"
 _NUMBERED = "vocabulary"

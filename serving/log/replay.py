@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from recsys.arrays import Kinds
-from recsys.events import EVENT_CODES
+from recsys.events import EVENT_CODES, Position
 from recsys.state import ENTRY, Entries
-from serving.log.event_log import Position
 from serving.log.lake import said_as_unavailable
 from serving.state.changes import PackedEvents
 from serving.state.keys import IdKind

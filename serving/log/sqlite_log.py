@@ -13,8 +13,9 @@ from threading import Thread
 from typing import TypeVar
 
 from recsys.errors import Unavailable
-from recsys.events import Record
-from serving.log.event_log import Appended, Clock, Position, Rejected
+from recsys.events import Position, Record
+from serving.clock import Clock
+from serving.log.event_log import Appended, Rejected
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Placed, Writer

@@ -9,9 +9,9 @@ from typing import Any
 
 import apsw
 
-from recsys.events import Record, RecordKind
+from recsys.events import Position, Record, RecordKind
 from serving.log.database import connect, said_as_unavailable
-from serving.log.event_log import Position, Rejected
+from serving.log.event_log import Rejected
 from serving.log.records import instant, microseconds, records_of
 
 Rows = Iterable[tuple[Any, ...]]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import apsw
 
+from recsys.events import Position
 from serving.log.database import connect, unavailable
-from serving.log.event_log import Position
 from serving.log.records import Lines
 
 _MOST_CACHED_ITEMS = 500_000

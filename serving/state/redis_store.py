@@ -19,13 +19,12 @@ from redis.exceptions import NoScriptError, RedisError
 
 from recsys.arrays import frozen
 from recsys.errors import Unavailable
-from recsys.events import Record
+from recsys.events import Position, Record
 from recsys.state import ENTRY, FACETS, Entries, UserState, no_entries
 from serving.state.address import RedisAddress
 from serving.state.changes import Change, PackedEvents, changes_of, changes_of_packed
 from serving.state.keys import StateKey, StateKeys
 from serving.state.scripts import MERGE
-from serving.state.store import Position
 
 _FIELDS = tuple(facet.name for facet in FACETS)
 _MERGE_SHA = sha1(MERGE.encode(), usedforsecurity=False).hexdigest()

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NewType, Protocol
+from typing import Protocol
 
-from recsys.events import Record
+from recsys.events import Position, Record
 from recsys.state import UserState
 from serving.state.keys import StateKey
-
-Position = NewType("Position", int)
-"""A place in the log, > 0."""
 
 
 class StateStore(Protocol):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from recsys.catalog import Item
-from recsys.events import Event, EventType, Record
+from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
-from serving.log.event_log import EventLog, Position, Rejected
+from serving.log.event_log import EventLog, Rejected
 from serving.log.sqlite_log import SqliteLog
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

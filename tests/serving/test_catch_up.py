@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys.events import Event, EventType, Record
+from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import UserState
 from serving import catch_up
 from serving.catch_up import CatchUp
 from serving.log.drain import Drain
-from serving.log.event_log import Position
 from serving.log.lake import Lake
 from serving.log.records import Lines
 from serving.log.replay import recent_customers

@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import Unavailable
-from recsys.events import Event, EventType, Record
+from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import UserState
 from serving.ingest import Ingest, RejectedEvent
 from serving.log.event_log import Rejected
 from serving.log.sqlite_log import SqliteLog
 from serving.state.keys import StateKey
-from serving.state.store import Position
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BAD = RejectedEvent(1, "item_id", "INVALID_INPUT", "item_id: got ''", "event_id: 'e9'")

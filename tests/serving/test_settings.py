@@ -84,3 +84,20 @@ def test_settings_survive_the_way_to_a_worker(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("RECSYS_PORT", "4")
 
     assert ServingSettings.model_validate_json(sent.model_dump_json()) == sent
+
+
+def test_file_that_is_no_text_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setenv("RECSYS_SERVING_CONFIG", str(own))
+
+    with pytest.raises(InvalidInput, match="a valid TOML file"):
+        read_settings()
+
+
+def test_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("")
+
+    with pytest.raises(InvalidInput, match="a folder"):
+        read_settings(data_folder=file)

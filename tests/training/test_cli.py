@@ -1,10 +1,14 @@
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from tests.training.small_lake import shop_lines, write_lake
-from training.cli import GATE_FAILED, app
+from training.cli import GATE_FAILED, INTERRUPTED, app
 
 # MLflow calls what its own dependencies have deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
@@ -43,3 +47,37 @@ def test_releases_of_an_empty_folder_say_how_to_make_one(tmp_path: Path) -> None
 @pytest.mark.parametrize("command", ["train", "evaluate", "promote", "rollback", "releases"])
 def test_every_command_explains_itself_with_an_example(command: str) -> None:
     assert f"recsys {command}" in RUNNER.invoke(app, [command, "--help"]).output
+
+
+def test_ctrl_c_says_that_nothing_was_published_and_leaves_no_process(tmp_path: Path) -> None:
+    write_lake(tmp_path, shop_lines())
+    words = ("train", "--settings", str(SETTINGS), "--data-folder", str(tmp_path))
+    training = subprocess.Popen(
+        [sys.executable, "-c", f"from recsys.cli import main; raise SystemExit(main({words}))"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert training.stdout is not None
+    next(line for line in training.stdout if "learn from everything" in line)
+
+    training.send_signal(signal.SIGINT)
+    _, said = training.communicate(timeout=60)
+
+    assert training.returncode == INTERRUPTED
+    assert "nothing was published, no release is served yet" in said
+    assert list((tmp_path / "releases").glob("*")) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(training.pid, 0)
+
+
+def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "data"
+    file.write_text("")
+
+    done = run(file, "releases")
+
+    assert done.exit_code == 2
+    assert "is a file" in done.output

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys.bundle import ModelBundle
-from recsys.errors import CorruptBundle, NotFound, NotReady
+from recsys.errors import CorruptBundle, NotFound, NotReady, Unavailable
 from recsys.releases import history, read_pointer, versions
 from tests.shop import bundle as shop_bundle
 from training.releases import promote, publish, releases, rollback, sweep
@@ -97,3 +97,23 @@ def test_the_list_is_newest_first_and_marks_what_is_served(tmp_path: Path) -> No
     found = [(one.version, one.current, one.manifest is None) for one in releases(tmp_path)]
 
     assert found == [("v2", False, True), ("v1", True, False)]
+
+
+def test_a_rollback_to_a_damaged_release_keeps_what_is_served_and_says_so(tmp_path: Path) -> None:
+    published(tmp_path, "v1", "v2")
+    (tmp_path / "v1" / "index.faiss").unlink()
+
+    with pytest.raises(CorruptBundle, match=r"v2 stays: .*recsys promote"):
+        rollback(tmp_path, now=NOW)
+
+    assert read_pointer(tmp_path) == "v2"
+
+
+def test_a_disk_that_refuses_the_pointer_keeps_what_is_served(tmp_path: Path) -> None:
+    published(tmp_path, "v1", "v2")
+    (tmp_path / ".current.draft").mkdir()
+
+    with pytest.raises(Unavailable, match="v2 is served as before"):
+        promote(tmp_path, "v1", now=NOW)
+
+    assert read_pointer(tmp_path) == "v2"

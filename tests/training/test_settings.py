@@ -78,3 +78,20 @@ def test_gate_and_housekeeping_are_no_part_of_the_recipe(tmp_path: Path) -> None
 def test_what_is_no_recipe_is_refused() -> None:
     with pytest.raises(InvalidInput):
         recipe_settings("{")
+
+
+def test_a_file_that_is_no_text_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\xff\xfe\x00")
+
+    with pytest.raises(InvalidInput, match=r"mine\.toml.*a valid TOML file"):
+        read_settings(tmp_path / "mine.toml", variables={})
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="directory"):
+        read_settings(tmp_path, variables={})
+
+
+def test_an_unknown_key_is_said_to_be_unknown(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="a known key"):
+        settings_of(tmp_path, "sede = 1")

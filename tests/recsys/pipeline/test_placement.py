@@ -47,3 +47,16 @@ def test_text_that_is_not_toml_is_refused_by_the_files_name() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"none\.toml"):
         read_placements(tmp_path / "none.toml")
+
+
+def test_a_folder_or_bytes_that_are_no_text_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+
+    for path in (tmp_path, tmp_path / "bytes.toml"):
+        with pytest.raises(InvalidInput, match=path.name):
+            read_placements(path)
+
+
+def test_a_file_without_placements_says_what_is_wanted() -> None:
+    with pytest.raises(InvalidInput, match=r"\[placements\.NAME\]"):
+        parse_placements("size = 3")

@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from recsys.events import Event, EventType, Record
+from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from serving.importing.delivery import deliver, log_path
 from serving.lock import DataFolderLock
 from serving.log.drain import Drain
-from serving.log.event_log import Position
 from serving.log.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail

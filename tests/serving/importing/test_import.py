@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from recsys.errors import InvalidInput, NotFound, Unavailable
-from recsys.events import Event, EventType, RecordKind
+from recsys.events import Event, EventType, Position, RecordKind
 from recsys.ids import ItemId
 from serving.importing.command import import_app
 from serving.importing.events import events_of
@@ -34,7 +34,6 @@ from serving.importing.mapping import FieldMapping, parse_mapping, read_mapping
 from serving.importing.readers import Batch
 from serving.importing.template import title_cased
 from serving.lock import DataFolderLock
-from serving.log.event_log import Position
 from serving.log.records import decode
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
@@ -400,3 +399,14 @@ def test_ctrl_c_says_what_is_in_and_that_running_again_is_safe(tmp_path: Path) -
 
     assert running.returncode == 130
     assert b"rows are in and safe" in said
+
+
+def test_rejects_that_cannot_be_written_stop_the_import_and_say_so(
+    tmp_path: Path, importing: Import
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("who,sku,at,n\nu1,i1,no time,1\n")
+    (tmp_path / "rejects").write_text("a file where the folder should be")
+
+    with pytest.raises(Unavailable, match="rejected rows cannot be written"):
+        importing(file)

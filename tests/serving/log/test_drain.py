@@ -13,11 +13,10 @@ import pytest
 from deltalake import DeltaTable
 
 from recsys.catalog import Item
-from recsys.events import Event, EventType, Record
+from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from serving.log import schema
 from serving.log.drain import Drain
-from serving.log.event_log import Position
 from serving.log.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail

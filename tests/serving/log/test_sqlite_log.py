@@ -12,9 +12,8 @@ import pytest
 
 from recsys.catalog import Item
 from recsys.errors import Unavailable
-from recsys.events import Event, EventType, Record, RecordKind
+from recsys.events import Event, EventType, Position, Record, RecordKind
 from recsys.ids import ItemId
-from serving.log.event_log import Position
 from serving.log.records import Lines, digest_of
 from serving.log.sqlite_log import SqliteLog
 from serving.log.tail import LogTail

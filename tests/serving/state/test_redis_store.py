@@ -15,13 +15,12 @@ import pytest
 from redis import Redis
 
 from recsys.errors import Unavailable
-from recsys.events import Event, EventType, Record
+from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from serving.state.address import parse_redis_url
 from serving.state.embedded import EmbeddedValkey
 from serving.state.keys import IdKind, Secret, StateKey, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
-from serving.state.store import Position
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 SECRET = Secret(bytes(32))

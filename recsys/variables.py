@@ -1,0 +1,33 @@
+"""The environment variables of both shells by name, so that a misspelled one is not passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+PREFIX = "RECSYS_"
+TRAINING = "RECSYS_TRAINING__"
+KNOWN = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        "APPLY_INTERVAL_S", "BATCH_SIZE", "DATA_FOLDER", "DRAIN_INTERVAL_S", "GRACE_S", "HOST",
+        "LOG_LEVEL", "PLACEMENTS", "PORT", "READ_TIMEOUT_MS", "REDIS_URL", "RELEASE_POLL_S",
+        "SERVING_CONFIG", "TRACKING_URI", "TRAINING_SETTINGS", "WORKERS", "WORKER_SETTINGS",
+        "WRITE_TIMEOUT_MS",
+    )
+)  # fmt: skip
+"""All there are, but for `RECSYS_TRAINING__*`, which training checks by itself."""
+
+
+def unknown_variables(names: Iterable[str]) -> tuple[str, ...]:
+    """Return a sentence for each variable that looks like ours and sets nothing."""
+    return tuple(
+        f"{name} sets nothing: no such setting{_meant(name)}"
+        for name in sorted(names)
+        if name.startswith(PREFIX) and not name.startswith(TRAINING) and name not in KNOWN
+    )
+
+
+def _meant(name: str) -> str:
+    close = get_close_matches(name, sorted(KNOWN), n=1, cutoff=0.8)
+    return f"; did you mean {close[0]}?" if close else ""
