@@ -19,7 +19,7 @@ NARROW_SHARES = (0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01)
 """Shares of eligible items at which a graph is tried, from wide to narrow."""
 FLAT_EXACT_BELOW = 0.1
 """Share below which gathering the eligible rows beats FAISS's scan over all of them."""
-SLOW_MS = 1.0
+SLOW_MS = 0.25
 """Time of a flat search above which a graph is tried: below it no request waits for the search."""
 
 

@@ -76,7 +76,7 @@ def events(
     Example: recsys import events orders.csv --column user_id=customer --column item_id=sku
     --column time=ordered_at --constant type=purchase
 
-    Importing a file again adds only what is new in it.
+    Importing a file again within seven days adds only what is new in it.
     """
     fields = replace(_mapping(mapping, column, constant), shift_days=shift_days)
     _import(files, RecordKind.EVENT, fields, data_folder)
