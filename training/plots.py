@@ -38,16 +38,16 @@ def _curves(table: Table, path: Path) -> None:
 
 
 def _coverage(report: Report, path: Path) -> None:
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes: Any = figure.subplots()
-    for table in report.tables:
-        for line in table.lines:
-            if table.part == "all" and line.share:
-                axes.scatter(line.coverage, line.ndcg.mean, s=14)
-                label = f"{table.placement}: {line.name}"
-                axes.annotate(label, (line.coverage, line.ndcg.mean), fontsize=6)
-    axes.set(xlabel=f"coverage@{DEPTH}, share of the catalog", ylabel=f"NDCG@{DEPTH}")
-    axes.set_title("Popular lists show few items; what does variety cost?")
+    tables = [table for table in report.tables if table.part == "all"]
+    figure = Figure(figsize=(4.5 * len(tables), 3.6), layout="constrained")
+    panels: Any = figure.subplots(1, len(tables), squeeze=False)[0]
+    for axes, table in zip(panels, tables, strict=True):
+        for line in (line for line in table.lines if line.share):
+            axes.scatter(line.coverage, line.ndcg.mean, s=40, label=line.name)
+        axes.set(xlabel=f"coverage@{DEPTH}, share of the catalog", ylabel=f"NDCG@{DEPTH}")
+        axes.set_title(table.placement)
+        axes.legend(fontsize=7)
+    figure.suptitle("Popular lists show few items; what does variety cost?")
     _write(figure, path)
 
 

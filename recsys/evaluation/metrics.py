@@ -38,10 +38,10 @@ def hits(listed: Candidates, targets: Ragged, k: int) -> Mask:
 
 
 def recall(table: Mask, n_targets: NDArray[np.int64]) -> Values:
-    """Return the share of each query's targets in its list, of the most that fit: min(n, k)."""
-    most = np.minimum(n_targets, table.shape[1])
+    """Return the share of each query's targets that are in its list; 0 where it has none."""
+    found = table.sum(axis=1)
     values: Values = np.divide(
-        table.sum(axis=1), most, out=np.zeros(len(table), dtype=np.float64), where=most > 0
+        found, n_targets, out=np.zeros(len(table), dtype=np.float64), where=n_targets > 0
     )
     return values
 

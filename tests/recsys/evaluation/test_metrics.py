@@ -23,11 +23,11 @@ def test_hits_say_which_places_of_each_list_hold_a_target() -> None:
     assert table.tolist() == [[True, False, True], [False, False, False]]
 
 
-def test_recall_is_the_share_of_the_targets_that_fit() -> None:
+def test_recall_is_the_share_of_the_targets_that_are_listed() -> None:
     table = np.array([[True, False, True], [True, True, False]])
 
-    # Two of four targets, of which three fit in three places; both of two targets.
-    assert recall(table, np.array([4, 2])).tolist() == pytest.approx([2 / 3, 1.0])
+    # Two of four targets; both of two targets.
+    assert recall(table, np.array([4, 2])).tolist() == pytest.approx([2 / 4, 1.0])
 
 
 def test_ndcg_discounts_by_the_logarithm_of_the_place() -> None:
