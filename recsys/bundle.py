@@ -96,9 +96,6 @@ class ModelBundle:
     @classmethod
     def _of(cls, folder: Path, manifest: Manifest) -> Self:
         read = _Reader(folder)
-        vocabulary = Vocabulary(
-            read.strings("item_ids"), read("item_id_hashes"), read("item_id_order")
-        )
         numbers = manifest.numbers
         factors = FactorModel(
             read("item_factors"),
@@ -111,18 +108,7 @@ class ModelBundle:
         )
         return cls(
             manifest=manifest,
-            catalog=Catalog(
-                vocabulary,
-                read.strings("titles"),
-                read("categories"),
-                read.strings("category_names"),
-                read("brands"),
-                read.strings("brand_names"),
-                read("prices"),
-                read("available"),
-                read.strings("urls"),
-                read.strings("image_urls"),
-            ),
+            catalog=_catalog(read),
             interest=Interest(read("interest_weights"), numbers["interest_half_life_days"]),
             factors=factors,
             index=FaissIndex.read(folder / INDEX_FILE, factors.items, read("factors_known"), plan),
@@ -231,3 +217,18 @@ def _sync(folder: Path) -> None:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     sync_folder(folder)
+
+
+def _catalog(read: _Reader) -> Catalog:
+    return Catalog(
+        Vocabulary(read.strings("item_ids"), read("item_id_hashes"), read("item_id_order")),
+        read.strings("titles"),
+        read("categories"),
+        read.strings("category_names"),
+        read("brands"),
+        read.strings("brand_names"),
+        read("prices"),
+        read("available"),
+        read.strings("urls"),
+        read.strings("image_urls"),
+    )

@@ -102,14 +102,7 @@ def _trained(
     if verdict.passed:
         with progress.step("publish"):
             keep_report(job.data_folder, version, rehearsal.evaluation.report)
-            publish(
-                job.releases,
-                draft,
-                version,
-                now=job.clock(),
-                reason="the gate passed",
-                keep=settings.keep_releases,
-            )
+            _publish(job, draft)
             run.crown(number)
     return Outcome(
         version,
@@ -119,6 +112,17 @@ def _trained(
         run.run_id,
         choice,
         champion.version if champion else None,
+    )
+
+
+def _publish(job: TrainingJob, draft: Path) -> None:
+    publish(
+        job.releases,
+        draft,
+        draft.name,
+        now=job.clock(),
+        reason="the gate passed",
+        keep=job.settings.keep_releases,
     )
 
 
