@@ -168,11 +168,11 @@ def releases(data_folder: DataFolder = _DATA) -> None:
     table = Table(
         caption="Under each placement: NDCG@10 of its blend, measured when it was trained."
     )
-    for name in ("release", "served", "events", "items"):
+    for name in ("release", "served", "events"):
         table.add_column(name, no_wrap=True)
     placements = sorted({name for one in found if one.manifest for name in one.manifest.blends})
     for name in placements:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for one in found:
         served = "served" if one.current else ""
         if one.manifest is None:
@@ -184,8 +184,7 @@ def releases(data_folder: DataFolder = _DATA) -> None:
             one.version,
             served,
             f"{kept.counts.get('n_events', 0):,}",
-            f"{kept.counts.get('n_items', 0):,}",
-            *("" if score is None else f"{score:.4f}" for score in scores),
+            *("" if score is None else f"{score:.3f}".removeprefix("0") for score in scores),
         )
     console.print(table)
 
