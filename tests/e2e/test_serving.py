@@ -144,11 +144,14 @@ def test_picks_are_written_beside_a_running_server(server: Server) -> None:
 
 def test_dead_worker_is_replaced(server: Server) -> None:
     before = set(server.workers)
+    dead = next(iter(before))
 
-    os.kill(next(iter(before)), signal.SIGKILL)
+    os.kill(dead, signal.SIGKILL)
 
     wait_until(lambda: len(set(server.workers) - before) == 1, "another worker")
     wait_until(lambda: served_everywhere(server) == {"v1"}, "answers through all")
+    assert dead not in server.workers
+    assert len(server.workers) == len(before)
 
 
 def test_store_outage_degrades_answers_and_loses_no_event(server: Server) -> None:
@@ -175,6 +178,8 @@ def test_state_that_was_wiped_is_made_again_from_lake_and_log(server: Server) ->
 
     with server.client() as client:
         wait_until(lambda: client.recommend("home", user_id="emil").item_ids[0] == "milk", "it")
+        answer = client.recommend("home", user_id="emil")
+    assert (answer.degraded, answer.tier) == ("", Tier.PERSONAL)
 
 
 def test_taken_port_is_named_with_what_to_do(server: Server, tmp_path: Path) -> None:
