@@ -13,8 +13,13 @@ from recsys.ids import UNKNOWN_ROW, ItemId, Vocabulary
 from recsys.interactions import Interactions
 from recsys.interest import Interest
 from recsys.query import Query, Tier
-from recsys.state import HISTORY, OPINIONS, PURCHASES, UserState
+from recsys.state import FACETS, HISTORY, OPINIONS, PURCHASES, UserState
 from recsys.timelines import Ragged, Timeline, Weighted
+
+MOST_AHEAD = np.timedelta64(1, "D")
+"""What is remembered of a time further ahead comes from a clock that was wrong: it never counts."""
+
+_REMEMBERED = tuple(FACETS.index(facet) for facet in (HISTORY, PURCHASES, OPINIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +28,7 @@ class Contexts:
 
     now: (q,) datetime64[s], the instant of each query.
     history, purchases, opinions: what each asker did, newest first (`recsys.state` says what each
-        remembers, and how much).
+        remembers, and how much); of purchases, what was not given back.
     interests: how much each asker cares for which item, by the bundle's `Interest`.
     seeds: items the list should relate to. excluded: items the request itself rules out.
     missing: seed and excluded ids that have no row, for each query.
@@ -52,10 +57,9 @@ class Contexts:
         interest: Interest,
     ) -> Self:
         """Return the contexts of queries whose askers' states were read: the way of serving."""
-        timelines = (
-            Timeline.of_entries([state.history for state in states], len(vocabulary)),
-            Timeline.of_entries([state.purchases for state in states], len(vocabulary)),
-            Timeline.of_entries([state.opinions for state in states], len(vocabulary)),
+        timelines = tuple(
+            Timeline.of_entries([state.facets[place] for state in states], len(vocabulary))
+            for place in _REMEMBERED
         )
         return cls._of(queries, timelines, vocabulary, interest)
 
@@ -74,10 +78,8 @@ class Contexts:
         The way of training and evaluation; it equals `resolve` over the states that the same
         events leave behind.
         """
-        timelines = (
-            Timeline.of_interactions(interactions, users, HISTORY),
-            Timeline.of_interactions(interactions, users, PURCHASES),
-            Timeline.of_interactions(interactions, users, OPINIONS),
+        timelines = tuple(
+            Timeline.of_interactions(interactions, users, FACETS[place]) for place in _REMEMBERED
         )
         return cls._of(queries, timelines, vocabulary, interest)
 
@@ -85,17 +87,19 @@ class Contexts:
     def _of(
         cls,
         queries: Sequence[Query],
-        timelines: tuple[Timeline, Timeline, Timeline],
+        timelines: Sequence[Timeline],
         vocabulary: Vocabulary,
         interest: Interest,
     ) -> Self:
         instants = [np.datetime64(int(query.now.timestamp()), "s") for query in queries]
         now = np.array(instants, dtype="datetime64[s]")
-        history, purchases, opinions = timelines
+        latest = (now + MOST_AHEAD).astype("datetime64[s]")
+        history, purchases, opinions = (line.until(latest) for line in timelines)
+        purchases = purchases.settled()
         seeds, unknown_seeds = _rows_of([query.seeds for query in queries], vocabulary)
         excluded, unknown_excluded = _rows_of([query.excluded for query in queries], vocabulary)
         missing = tuple(a + b for a, b in zip(unknown_seeds, unknown_excluded, strict=True))
-        interests = interest.of(history, purchases, now)
+        interests = interest.of(history, purchases, opinions, now)
         return cls(
             tuple(queries), now, history, purchases, opinions, interests, seeds, excluded, missing
         )
@@ -106,7 +110,8 @@ class Contexts:
 
     def tiers(self) -> list[Tier]:
         """Return how much each answer rests on."""
-        remembered = np.diff(self.history.offsets) + np.diff(self.purchases.offsets) > 0
+        lines = (self.history, self.purchases, self.opinions)
+        remembered = np.sum([np.diff(line.offsets) for line in lines], axis=0) > 0
         seeded = np.diff(self.seeds.offsets) > 0
         return [
             _tier(query, bool(knows), bool(seeds))

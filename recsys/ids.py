@@ -108,11 +108,19 @@ class Vocabulary:
 
 def check_id(field_name: str, text: str) -> None:
     """Raise InvalidInput unless the text is an id: 1 to 128 bytes of printable UTF-8."""
-    if (
-        not 1 <= len(text.encode("utf-8", "surrogatepass")) <= MAX_ID_BYTES
-        or not text.isprintable()
+    check_text(field_name, text, MAX_ID_BYTES)
+
+
+def check_text(field_name: str, text: str, most_bytes: int) -> None:
+    """Raise InvalidInput unless the text is 1 to `most_bytes` bytes of printable UTF-8."""
+    if not (
+        text.isprintable() and text and (len(text) * 4 <= most_bytes or _fits(text, most_bytes))
     ):
-        raise InvalidInput(field_name, text[:64], f"1 to {MAX_ID_BYTES} bytes of printable text")
+        raise InvalidInput(field_name, text[:64], f"1 to {most_bytes} bytes of printable text")
+
+
+def _fits(text: str, most_bytes: int) -> bool:
+    return len(text.encode("utf-8", "surrogatepass")) <= most_bytes
 
 
 def hashes_of(ids: Sequence[str]) -> NDArray[np.uint64]:

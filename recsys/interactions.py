@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arrays import Kinds, Mask, Rows, Scores, Times
+from recsys.arrays import Kinds, Mask, Rows, Scores, Times, keys_of
 from recsys.events import EVENT_CODES, EventType
+from recsys.refunds import PURCHASE, REFUND, kept_pieces
+from recsys.state import Ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +19,11 @@ class Interactions:
     """Events as parallel columns, in time order.
 
     users: (n_events,) int32, 0 to n_users - 1.
-    items: (n_events,) int32 item rows, 0 to n_items - 1.
+    items: (n_events,) int32 item rows, 0 to n_items - 1; an event without an item is not here.
     kinds: (n_events,) uint8 codes of event types.
     quantities: (n_events,) float32 pieces, > 0.
     times: (n_events,) datetime64[s], UTC, ascending.
-    positions: (n_events,) int64 places in the log.
+    ties: (n_events,) uint32, what orders events of the same second (`recsys.state.ties_of`).
     baskets: (n_events,) int32; events of one order, or of one user and day, share a number.
     """
 
@@ -30,7 +32,7 @@ class Interactions:
     kinds: Kinds
     quantities: Scores
     times: Times
-    positions: NDArray[np.int64]
+    ties: Ties
     baskets: Rows
     n_users: int
     n_items: int
@@ -41,7 +43,7 @@ class Interactions:
             self.kinds,
             self.quantities,
             self.times,
-            self.positions,
+            self.ties,
             self.baskets,
         )
         if any(len(column) != len(self.users) for column in columns):
@@ -60,7 +62,7 @@ class Interactions:
             self.kinds[chosen],
             self.quantities[chosen],
             self.times[chosen],
-            self.positions[chosen],
+            self.ties[chosen],
             self.baskets[chosen],
             self.n_users,
             self.n_items,
@@ -77,3 +79,15 @@ class Interactions:
     def of_kind(self, *kinds: EventType) -> Self:
         """Return the events of these types."""
         return self.take(np.isin(self.kinds, [EVENT_CODES[kind] for kind in kinds]))
+
+    def settled(self) -> Self:
+        """Return the events without refunds, and without what those took back of purchases."""
+        trade = np.flatnonzero((self.kinds == PURCHASE) | (self.kinds == REFUND))
+        if not np.any(self.kinds[trade] == REFUND):
+            return self
+        keys = keys_of(self.users[trade], self.items[trade])
+        newest_first = np.lexsort((-np.arange(len(trade)), keys))
+        order = trade[newest_first]
+        quantities = self.quantities.copy()
+        quantities[order] = kept_pieces(keys[newest_first], self.kinds[order], quantities[order])
+        return replace(self, quantities=quantities).take(quantities > 0)

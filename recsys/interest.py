@@ -15,20 +15,24 @@ DEFAULT_WEIGHTS: Mapping[EventType, float] = {
     EventType.CLICK: 0.2,
     EventType.DETAIL_VIEW: 0.3,
     EventType.ADD_TO_CART: 0.7,
+    EventType.ADD_TO_WISHLIST: 0.7,
     EventType.PURCHASE: 1.0,
     EventType.LIKE: 1.0,
+    EventType.RATING: 1.0,
 }
 
-
-PURCHASE = EVENT_CODES[EventType.PURCHASE]
+_RATING = EVENT_CODES[EventType.RATING]
+_NEUTRAL_RATING = 3.0
+_BEST_RATING = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Interest:
     """How events add up to interest in an item.
 
-    An event counts its type's weight, halved every `half_life_days` (0: never); an item's events
-    add up with diminishing returns, ln(1 + sum).
+    An event counts its type's weight, halved every `half_life_days` (0: never); a rating counts in
+    full at 5 and not at all from 3 down. An item's events add up with diminishing returns,
+    ln(1 + sum).
 
     weights: (n_event_types,) float32 by event code, >= 0.
     """
@@ -44,20 +48,22 @@ class Interest:
             table[EVENT_CODES[kind]] = weight
         return cls(table, half_life_days)
 
-    def of(self, history: Timeline, purchases: Timeline, now: Times) -> Weighted:
-        """Return each query's interest in the items of its history, as of its (q,) instant.
-
-        Purchases count from their own, longer, memory; everything else from the history.
-        """
-        visits = history.take((history.kinds != PURCHASE) & (self.weights[history.kinds] > 0))
-        queries = np.concatenate((visits.owners(), purchases.owners()))
-        rows = np.concatenate((visits.rows, purchases.rows))
-        weights = np.concatenate((self._weigh(visits, now), self._weigh(purchases, now)))
-        total = Weighted.summed(queries, rows, weights, len(history))
+    def of(
+        self, history: Timeline, purchases: Timeline, opinions: Timeline, now: Times
+    ) -> Weighted:
+        """Return each query's interest in the items it met, as of its (q,) instant."""
+        lines = (history, purchases, opinions)
+        queries = np.concatenate([line.owners() for line in lines])
+        rows = np.concatenate([line.rows for line in lines])
+        weights = np.concatenate([self._weigh(line, now) for line in lines])
+        some = weights > 0
+        total = Weighted.summed(queries[some], rows[some], weights[some], len(history))
         return Weighted(total.offsets, total.rows, np.log1p(total.weights))
 
     def _weigh(self, line: Timeline, now: Times) -> Scores:
-        weights = self.weights[line.kinds]
+        liked = (line.quantities - _NEUTRAL_RATING) / (_BEST_RATING - _NEUTRAL_RATING)
+        shares = np.where(line.kinds == _RATING, np.clip(liked, 0.0, 1.0), 1.0)
+        weights = (self.weights[line.kinds] * shares).astype(np.float32)
         fading: Scores = weights * decay(line.ages(now), self.half_life_days)
         return fading
 

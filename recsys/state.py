@@ -1,39 +1,56 @@
 """What is known of one customer: packed entries, bounded, the same in Redis and in replay.
 
-Every set is keyed by (time, position), so applying records twice, late or out of order ends
-in the same state. `merged` is the rule; the script that runs inside Redis must equal it.
+An entry is its twelve bytes and nothing else, and a set of entries is all there is: applying an
+event twice, late, out of order, or under another position of the log ends in the same state.
+`merged` is the rule; the script that runs inside Redis must equal it.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arrays import frozen
+from recsys.arrays import Kinds, Mask, Rows, Scores, frozen
 from recsys.events import EVENT_CODES, EVENT_TYPES, EventType
 
-ENTRY = np.dtype(
-    [("time", ">u4"), ("position", ">u8"), ("row", ">u4"), ("kind", "u1"), ("quantity", "u1")]
-)
-"""One remembered event: seconds since 1970, position in the log, item row, code of the event type,
-pieces (1 to 255). Big-endian, so that bytes order as (time, position) does."""
+ENTRY = np.dtype([("time", ">u4"), ("tie", ">u4"), ("what", ">u4")])
+"""One remembered event, big-endian so that bytes order as time does.
 
-KEY_BYTES = 12
-"""The leading bytes of an entry that name it: time and position."""
+time: seconds since 1970. tie: the fraction of the second in 1/256, then 24 bits of the event's id.
+what: item row in 24 bits (`NO_ROW`: none), then a code of event type and pieces.
+"""
 
 Entries = NDArray[np.void]
-"""(n,) of ENTRY, newest first, each key once."""
+"""(n,) of ENTRY, newest first, each once."""
+
+Ties = NDArray[np.uint32]
+"""(n,) what orders, and tells apart, events of the same second."""
+
+NO_ROW = 0xFFFFFF
+"""The row of an entry whose event is about no item; the log gives smaller rows only."""
+
+_FIRST_COUNTED = 64
+# Types whose pieces are remembered: the code of two pieces, and the most. One piece is the type's
+# own code. Append-only, since state in Redis holds these codes; 249 is the next that is free.
+_COUNTED = (
+    (EventType.PURCHASE, _FIRST_COUNTED, 128),
+    (EventType.REFUND, 191, 32),
+    (EventType.ADD_TO_CART, 222, 24),
+    (EventType.RATING, 245, 5),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
     """One bounded set inside a customer's state.
 
-    name: its field in the store.
-    kinds: event types it remembers.
+    name: as it is spoken of. kinds: event types it remembers.
     limit: most entries; the newest stay.
     """
 
@@ -41,16 +58,34 @@ class Facet:
     kinds: frozenset[EventType]
     limit: int
 
-    def remembers(self) -> NDArray[np.bool_]:
+    def remembers(self) -> Mask:
         """Return, by event code, whether this facet keeps events of that type."""
         return np.array([kind in self.kinds for kind in EVENT_TYPES])
 
 
-HISTORY = Facet("history", frozenset(EventType) - {EventType.IMPRESSION}, 200)
-PURCHASES = Facet("purchases", frozenset({EventType.PURCHASE}), 1_024)
-OPINIONS = Facet("opinions", frozenset({EventType.LIKE, EventType.HIDE}), 500)
+HISTORY = Facet(
+    "history",
+    frozenset(
+        {
+            EventType.CLICK,
+            EventType.DETAIL_VIEW,
+            EventType.ADD_TO_CART,
+            EventType.REMOVE_FROM_CART,
+            EventType.ADD_TO_WISHLIST,
+            EventType.REMOVE_FROM_WISHLIST,
+        }
+    ),
+    200,
+)
+PURCHASES = Facet("purchases", frozenset({EventType.PURCHASE, EventType.REFUND}), 1_024)
+OPINIONS = Facet("opinions", frozenset({EventType.LIKE, EventType.HIDE, EventType.RATING}), 500)
+CONSENTS = Facet("consents", frozenset({EventType.UNSUBSCRIBE}), 8)
 
-FACETS = (HISTORY, PURCHASES, OPINIONS)
+FACETS = (HISTORY, PURCHASES, OPINIONS, CONSENTS)
+"""The sets of a state, in their order in its bytes; append-only. No type is in two of them."""
+
+HEADER = struct.Struct(f">{len(FACETS)}H")
+"""How the bytes of a state begin: the number of entries of each facet."""
 
 
 def no_entries() -> Entries:
@@ -58,48 +93,160 @@ def no_entries() -> Entries:
     return frozen(np.empty(0, dtype=ENTRY))
 
 
-def entry(kind: EventType, *, time: int, position: int, row: int, quantity: float = 1.0) -> bytes:
-    """Return one event as the bytes of an ENTRY; quantities outside 1 to 255 are cut."""
-    pieces = min(max(round(quantity), 1), 255)
-    return np.array([(time, position, row, EVENT_CODES[kind], pieces)], dtype=ENTRY).tobytes()
+def packed(
+    seconds: NDArray[np.int64], ties: Ties, rows: Rows, kinds: Kinds, quantities: Scores
+) -> Entries:
+    """Return (n,) events as entries, in their order.
+
+    rows: -1 for no item. quantities: pieces, or a rating; rounded, and cut to what a code holds.
+    Raises ValueError for a time or a row that fits no entry.
+    """
+    if len(seconds) and not (seconds.min() >= 0 and seconds.max() < 2**32):
+        raise ValueError("an event before 1970 or after 2106: check events before the log")
+    if len(rows) and not (rows.min() >= -1 and rows.max() < NO_ROW):
+        raise ValueError(f"an item row outside -1 to {NO_ROW - 1}")
+    found = np.empty(len(seconds), dtype=ENTRY)
+    found["time"], found["tie"] = seconds, ties
+    found["what"] = whats(rows, kinds, quantities)
+    return found
+
+
+def whats(rows: Rows, kinds: Kinds, quantities: Scores) -> NDArray[np.uint32]:
+    """Return (n,) item rows and codes as entries hold them; -1 becomes `NO_ROW`."""
+    pieces = np.clip(np.rint(quantities), 1, _MOST_PIECES[kinds]).astype(np.uint32)
+    codes = np.where(pieces > 1, _SECOND_CODES[kinds] + pieces - 2, kinds).astype(np.uint32)
+    found: NDArray[np.uint32] = ((rows & np.int64(NO_ROW)) << 8 | codes).astype(np.uint32)
+    return found
+
+
+def rows_of_entries(entries: Entries) -> Rows:
+    """Return (n,) item rows; `NO_ROW` where an entry is about no item."""
+    rows: Rows = (entries["what"] >> 8).astype(np.int32)
+    return rows
+
+
+def kinds_of_entries(entries: Entries) -> Kinds:
+    """Return (n,) codes of event types."""
+    kinds: Kinds = _KINDS[entries["what"] & 0xFF]
+    return kinds
+
+
+def quantities_of_entries(entries: Entries) -> Scores:
+    """Return (n,) pieces; of ratings, the rating."""
+    return quantities_of_whats(entries["what"])
+
+
+def quantities_of_whats(found: NDArray[np.uint32]) -> Scores:
+    """Return (n,) pieces behind the codes that `whats` made."""
+    quantities: Scores = _PIECES[found & 0xFF]
+    return quantities
+
+
+def ties_of(microseconds: NDArray[np.int64], event_ids: Iterable[str]) -> Ties:
+    """Return the ties of events with these times since 1970 and these ids.
+
+    The first byte is the fraction of the second, so that what follows within it stays in order.
+    """
+    fractions = (microseconds % 1_000_000) * 256 // 1_000_000
+    hashed = np.fromiter(
+        (crc32(event_id.encode()) for event_id in event_ids), np.uint32, len(microseconds)
+    )
+    ties: Ties = (fractions << 24 | (hashed & 0xFFFFFF)).astype(np.uint32)
+    return ties
+
+
+def newest_first(entries: Entries) -> Entries:
+    """Return the entries in their order, each once."""
+    ordered = entries[np.lexsort((entries["what"], entries["tie"], entries["time"]))[::-1]]
+    first = np.ones(len(ordered), dtype=np.bool_)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
 
 
 def merged(first: Entries, second: Entries, limit: int) -> Entries:
-    """Return both sets as one: newest first, each (time, position) once, at most `limit`."""
-    both = np.concatenate((first, second))
-    order = np.lexsort((both["position"], both["time"]))[::-1]
-    both = both[order]
-    repeated = (both["time"][1:] == both["time"][:-1]) & (
-        both["position"][1:] == both["position"][:-1]
-    )
-    return both[np.concatenate(([True], ~repeated))][:limit] if len(both) else both
+    """Return both sets as one: newest first, each entry once, at most `limit`."""
+    both: Entries = np.concatenate((first, second), dtype=ENTRY)  # else numpy turns the bytes round
+    return newest_first(both)[:limit]
 
 
 @dataclass(frozen=True, slots=True)
 class UserState:
     """All that serving remembers of whoever asks.
 
-    history: the newest events of every kind but impressions.
-    purchases: the newest purchases; they outlive the history.
-    opinions: likes and hides; an item's newest one counts.
+    history: the newest steps of browsing: clicks, views, carts, wish lists.
+    purchases: the newest purchases, and refunds; they outlive the history.
+    opinions: likes, hides and ratings; an item's newest one counts.
+    consents: what was said about being written to.
     """
 
     history: Entries
     purchases: Entries
     opinions: Entries
+    consents: Entries
 
     @classmethod
     def unknown(cls) -> Self:
         """Return the state of somebody never seen."""
-        return cls(no_entries(), no_entries(), no_entries())
+        return cls(*(no_entries() for _ in FACETS))
+
+    @classmethod
+    def from_bytes(cls, value: bytes) -> Self:
+        """Return the state that `to_bytes` wrote. Raises ValueError for bytes that are none."""
+        if len(value) < HEADER.size:
+            raise ValueError(f"{len(value)} bytes are no state")
+        lengths = HEADER.unpack_from(value)
+        if len(value) != HEADER.size + sum(lengths) * ENTRY.itemsize:
+            raise ValueError(f"{len(value)} bytes do not hold {lengths} entries")
+        entries = frozen(np.frombuffer(value, dtype=ENTRY, offset=HEADER.size))
+        ends = np.cumsum(lengths)
+        return cls(*(entries[end - n : end] for n, end in zip(lengths, ends.tolist(), strict=True)))
+
+    def to_bytes(self) -> bytes:
+        """Return the state as it is kept: how many entries each facet has, then all of them."""
+        return b"".join(
+            (HEADER.pack(*map(len, self.facets)), *(entries.tobytes() for entries in self.facets))
+        )
+
+    @property
+    def facets(self) -> tuple[Entries, ...]:
+        """The sets, in the order of `FACETS`."""
+        return self.history, self.purchases, self.opinions, self.consents
+
+    @property
+    def unsubscribed(self) -> bool:
+        """Whether the customer asked not to be written to by e-mail."""
+        return bool(len(self.consents))
 
     def joined(self, other: Self) -> Self:
         """Return what is known under both ids, as of one customer."""
         return type(self)(
-            merged(self.history, other.history, HISTORY.limit),
-            merged(self.purchases, other.purchases, PURCHASES.limit),
-            merged(self.opinions, other.opinions, OPINIONS.limit),
+            *(
+                merged(mine, theirs, facet.limit)
+                for facet, mine, theirs in zip(FACETS, self.facets, other.facets, strict=True)
+            )
         )
 
     def __bool__(self) -> bool:
-        return bool(len(self.history) or len(self.purchases) or len(self.opinions))
+        return any(map(len, self.facets))
+
+
+def _tables() -> Sequence[NDArray[np.uint32]]:
+    """Return, by code: event type and pieces; by event type: the code of two pieces, the most."""
+    kinds = np.arange(256, dtype=np.uint32)
+    kinds[_FIRST_COUNTED:] = 0
+    pieces = np.ones(256, dtype=np.uint32)
+    second = np.zeros(len(EVENT_TYPES), dtype=np.uint32)
+    most = np.ones(len(EVENT_TYPES), dtype=np.uint32)
+    for kind, first, limit in _COUNTED:
+        code = EVENT_CODES[kind]
+        second[code], most[code] = first, limit
+        kinds[first : first + limit - 1] = code
+        pieces[first : first + limit - 1] = np.arange(2, limit + 1)
+    return kinds, pieces, second, most
+
+
+_by_code = _tables()
+_KINDS: Kinds = frozen(_by_code[0].astype(np.uint8))
+_PIECES: Scores = frozen(_by_code[1].astype(np.float32))
+_SECOND_CODES = frozen(_by_code[2])
+_MOST_PIECES = frozen(_by_code[3])

@@ -7,7 +7,7 @@ and limits, so that a model sees a customer alike in both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -29,7 +29,16 @@ from recsys.arrays import (
     rows_of,
 )
 from recsys.interactions import Interactions
-from recsys.state import Entries, Facet
+from recsys.refunds import REFUND, kept_pieces
+from recsys.state import (
+    Entries,
+    Facet,
+    kinds_of_entries,
+    quantities_of_entries,
+    quantities_of_whats,
+    rows_of_entries,
+    whats,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,37 +139,39 @@ class Timeline:
         """Return the timeline of these packed sets; rows the bundle does not know are left out."""
         lengths = np.array([len(entries) for entries in states], dtype=np.int64)
         every = np.concatenate(states)
+        rows = rows_of_entries(every)
         line = cls(
             offsets_of(lengths),
-            every["row"].astype(np.int32),
+            rows,
             every["time"].astype(np.int64).astype("datetime64[s]"),
-            every["kind"].astype(np.uint8),
-            every["quantity"].astype(np.float32),
+            kinds_of_entries(every),
+            quantities_of_entries(every),
         )
-        return line.take(every["row"] < n_items)
+        return line.take(rows < n_items)
 
     @classmethod
     def of_interactions(cls, interactions: Interactions, users: Rows, facet: Facet) -> Self:
         """Return the timeline of these (q,) users, under the facet's kinds and limit."""
         place = np.full(interactions.n_users, -1, dtype=np.int32)
         place[users] = np.arange(len(users), dtype=np.int32)
-        chosen = np.flatnonzero(
+        chosen = interactions.take(
             (place[interactions.users] >= 0) & facet.remembers()[interactions.kinds]
         )
-        newest_first = chosen[
-            np.lexsort((interactions.positions[chosen], interactions.times[chosen]))[::-1]
-        ]
-        queries = place[interactions.users[newest_first]]
-        order = newest_first[np.argsort(queries, kind="stable")]
-        queries = place[interactions.users[order]]
-        order = order[places_within(queries) < facet.limit]
-        counts = np.bincount(place[interactions.users[order]], minlength=len(users))
+        what = whats(chosen.items, chosen.kinds, chosen.quantities)
+        queries, times = place[chosen.users], chosen.times
+        order = np.lexsort((what, chosen.ties, times, -queries))[::-1]
+        columns = np.stack((queries, times.astype(np.int64), chosen.ties, what))[:, order]
+        first = np.ones(len(order), dtype=np.bool_)
+        first[1:] = np.any(columns[:, 1:] != columns[:, :-1], axis=0)
+        order = order[first]
+        order = order[places_within(queries[order]) < facet.limit]
+        counts = np.bincount(queries[order], minlength=len(users))
         return cls(
             offsets_of(counts),
-            interactions.items[order],
-            interactions.times[order],
-            interactions.kinds[order],
-            np.clip(np.rint(interactions.quantities[order]), 1, 255).astype(np.float32),
+            chosen.items[order],
+            times[order],
+            chosen.kinds[order],
+            quantities_of_whats(what[order]),
         )
 
     def owners(self) -> Rows:
@@ -179,6 +190,20 @@ class Timeline:
             self.kinds[chosen],
             self.quantities[chosen],
         )
+
+    def until(self, instants: Times) -> Self:
+        """Return the entries no later than their query's (q,) instant."""
+        return self.take(self.times <= instants[self.owners()])
+
+    def settled(self) -> Self:
+        """Return the purchases less what was refunded; an entry's pieces are those kept."""
+        if not np.any(self.kinds == REFUND):
+            return self
+        keys = keys_of(self.owners(), self.rows)
+        order = np.argsort(keys, kind="stable")  # newest first within a key, as they stand
+        left = np.empty_like(self.quantities)
+        left[order] = kept_pieces(keys[order], self.kinds[order], self.quantities[order])
+        return replace(self, quantities=left).take(left > 0)
 
     def ages(self, now: Times) -> Scores:
         """Return each entry's age in days at its query's instant, at least 0."""

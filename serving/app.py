@@ -28,7 +28,7 @@ from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import event_service_pb2_grpc as event_grpc
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
-from recsys.errors import RecsysError
+from recsys.errors import RecsysError, Unavailable
 from recsys.pipeline.placement import read_placements
 from serving.api.event_servicer import EventServicer
 from serving.api.interceptors import StatusInterceptor
@@ -36,6 +36,14 @@ from serving.api.recommendation_servicer import RecommendationServicer
 from serving.clock import utc_now
 from serving.ingest import Ingest
 from serving.log.sqlite_log import SqliteLog
+from serving.metrics import (
+    AnswerMetrics,
+    CallMetrics,
+    EventMetrics,
+    Registry,
+    ReleaseMetrics,
+    totals,
+)
 from serving.recommender import Recommender
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
@@ -43,7 +51,7 @@ from serving.snapshot import SnapshotKeeper
 from serving.state.address import parse_redis_url
 from serving.state.keys import Secret, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
-from serving.telemetry import Counts, start_logging
+from serving.telemetry import start_logging
 from serving.worker_pool import WORKER_SETTINGS
 
 log = structlog.get_logger("serving.worker")
@@ -67,23 +75,21 @@ class Worker:
 
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
-        self._counts = Counts()
-        self._stop = asyncio.Event()
+        self._registry = Registry()
+        self._supervisor = _FromSupervisor()
         keys = StateKeys(Secret.load_or_create(settings.secret_file))
-        self._store = RedisStateStore(
-            parse_redis_url(settings.redis_url),
-            keys,
-            RedisSettings(
-                read_timeout_ms=settings.read_timeout_ms,
-                write_timeout_ms=settings.write_timeout_ms,
-            ),
+        timeouts = RedisSettings(
+            read_timeout_ms=settings.read_timeout_ms, write_timeout_ms=settings.write_timeout_ms
         )
+        self._store = RedisStateStore(parse_redis_url(settings.redis_url), keys, timeouts)
         self._log = SqliteLog(settings.log_file, clock=utc_now)
+        self._event_metrics = EventMetrics.of(self._registry)
+        self._ingest = Ingest(self._log, self._store, utc_now, self._event_metrics)
         self._keeper = SnapshotKeeper(
             ReleaseFolder(settings.releases_folder),
             read_placements(settings.placements_file),
             utc_now,
-            self._counts,
+            ReleaseMetrics.of(self._registry),
         )
         recommender = Recommender(
             self._keeper,
@@ -91,7 +97,8 @@ class Worker:
             keys,
             chance=secrets.token_bytes,
             batch_size=settings.batch_size,
-            counts=self._counts,
+            metrics=AnswerMetrics.of(self._registry),
+            behind=lambda: self._supervisor.behind or self._ingest.behind,
         )
         self._health = health.HealthServicer()
         self._server = self._made_server(recommender)
@@ -105,20 +112,20 @@ class Worker:
         self._server.add_insecure_port(self._settings.address)
         await self._server.start()
         self._report()
-        following = asyncio.create_task(self._follow())
-        await self._stop.wait()
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
+        beside = [asyncio.create_task(work) for work in (self._follow(), self._keep_watching())]
+        await self._supervisor.stop.wait()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await self._shut_down()
 
     def _made_server(self, recommender: Recommender) -> grpc.aio.Server:
-        ingest = Ingest(self._log, self._store, utc_now)
-        server = grpc.aio.server(interceptors=[StatusInterceptor()], options=SERVER_OPTIONS)
+        interceptor = StatusInterceptor(CallMetrics(self._registry))
+        server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
         pb_grpc.add_RecommendationServiceServicer_to_server(
             RecommendationServicer(recommender, utc_now), server
         )
-        event_grpc.add_EventServiceServicer_to_server(EventServicer(ingest, utc_now), server)
+        event_grpc.add_EventServiceServicer_to_server(EventServicer(self._ingest, utc_now), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (RECOMMENDATIONS, EVENTS, HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
@@ -129,6 +136,14 @@ class Worker:
         async for _ in self._keeper.changes(self._settings.release_poll_s):
             await self._say_health()
             self._report()
+
+    async def _keep_watching(self) -> None:
+        """Note, for good, how many events wait, and how late the store took some."""
+        while True:
+            await asyncio.sleep(self._settings.apply_interval_s)
+            self._event_metrics.queue_lines.set(self._log.n_waiting)
+            with suppress(Unavailable):
+                await self._ingest.note_late()
 
     async def _say_health(self) -> None:
         status = health_pb2.HealthCheckResponse.ServingStatus
@@ -148,26 +163,38 @@ class Worker:
     async def _stop_when_told(self) -> None:
         """Stop at SIGTERM, and when standard input closes; Ctrl-C is for the supervisor."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGTERM, self._supervisor.stop.set)
         loop.add_signal_handler(signal.SIGINT, lambda: None)
-        await loop.connect_read_pipe(lambda: _UntilClosed(self._stop), sys.stdin)
+        await loop.connect_read_pipe(lambda: self._supervisor, sys.stdin)
 
     async def _shut_down(self) -> None:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.grace_s)
         await self._log.close()
         await self._store.close()
-        log.info("worker stopped", **dict(self._counts))
+        log.info("worker stopped", **totals(self._registry))
 
 
-class _UntilClosed(asyncio.Protocol):
-    """Sets the event when the pipe closes; what comes through it is of no interest."""
+class _FromSupervisor(asyncio.Protocol):
+    """What the supervisor says through the pipe, in lines of JSON.
 
-    def __init__(self, stop: asyncio.Event) -> None:
-        self._stop = stop
+    stop: set when the pipe closes, which it does when the supervisor ends, however that happens.
+    behind: whether the store does not take what is acknowledged.
+    """
+
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.behind = False
+        self._begun = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Take in whole lines; the newest counts."""
+        *lines, self._begun = (self._begun + data).split(b"\n")
+        if lines:
+            self.behind = orjson.loads(lines[-1])["behind"]
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._stop.set()
+        self.stop.set()
 
 
 async def serve(settings: ServingSettings) -> None:

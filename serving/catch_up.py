@@ -8,15 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol, Self, TypeVar
 
+from recsys.errors import Unavailable
 from recsys.events import Position
-from serving.log.replay import events_between
+from serving.log.replay import Step, events_behind
 from serving.log.tail import LogTail
 from serving.state.changes import PackedEvents
 from serving.state.store import StateStore
 
-RECORDS_A_STEP = 10_000
-FAR_BEHIND = 50_000
-"""Records behind which the lake, read by columns, is much faster than the log."""
+LONGEST_WAIT_S = 60.0
+_LOOK_EVERY_S = 0.2
+_MOST_LOSSES = 3
 
 T = TypeVar("T")
 
@@ -25,7 +26,11 @@ Told = Callable[[int, int], None]
 
 
 class BulkStore(StateStore, Protocol):
-    """A store that also takes events by columns."""
+    """A store that also takes events by columns, and tells readers while it is filled anew."""
+
+    async def set_filling(self, filling: bool) -> None:
+        """Note that states are being made anew and cannot be relied on, or that they are made."""
+        ...
 
     async def apply_packed(self, events: PackedEvents) -> None:
         """Remember many events at once; the same as `apply` of their records."""
@@ -33,10 +38,12 @@ class BulkStore(StateStore, Protocol):
 
 
 class CatchUp:
-    """Applies what the log, or the lake where the log was trimmed, holds behind `applied_through`.
+    """Applies what log and lake hold behind the store's `applied_through`.
 
-    For one process at a time, the holder of the data folder's lock. A store that was emptied has
-    no `applied_through` and gets everything again. Everything may be applied twice.
+    For one process at a time, the holder of the data folder's lock. Everything may be applied
+    twice. A store that was emptied, or restarted without its last second, is noticed: it notes
+    no position, or not the one that was noted last, and gets everything behind that again. While
+    an emptied one is filled, it says so to whoever reads it.
     """
 
     def __init__(self, log_file: Path, lake_folder: Path, store: BulkStore) -> None:
@@ -61,36 +68,61 @@ class CatchUp:
 
         Raises Unavailable when store, log or lake cannot be used.
         """
-        applied = Position(await self._store.applied_through() or 0)
-        first, last = applied, await self.last_position()
-        drained, trimmed = await self._in_thread(lambda: _marks(self._tail))
-        if applied < max(trimmed, drained - FAR_BEHIND):
-            applied = await self._from_lake(applied, drained, told)
-        while records := await self._in_thread(
-            lambda after=applied: self._tail.records(after, RECORDS_A_STEP)  # type: ignore[misc]
-        ):
-            await self._store.apply(records)
-            applied = Position(records[-1].position)
-            await self._store.set_applied_through(Position(applied))
-            told(applied - first, last - first)
-        return applied
+        for _ in range(_MOST_LOSSES):
+            reached = await self._run_from(await self._begun(), told)
+            if reached is not None:
+                await self._store.set_filling(False)
+                return reached
+        raise Unavailable(
+            "the store of customers' states loses what it holds while it is brought up to date. "
+            "See who empties it, and whether it evicts keys, which it must not "
+            "(maxmemory-policy noeviction)",
+            reason="STATE_LOST",
+        )
 
-    async def _from_lake(self, after: Position, through: Position, told: Told) -> Position:
-        done, steps = 0, events_between(self._lake_folder, after, through)
-        while (packed := await self._in_thread(lambda: _next(steps))) is not None:
-            await self._store.apply_packed(packed)
-            done += len(packed.entries)
-            told(done, through - after)
-        await self._store.set_applied_through(Position(through))
-        return through
+    async def wait_for_server(self, told: Told) -> None:
+        """Return once the server that holds the folder has applied what the log holds now.
+
+        Raises Unavailable where it gets no further.
+        """
+        last, reached, waited = await self.last_position(), -1, 0.0
+        while (applied := await self._store.applied_through() or 0) < last:
+            waited = 0.0 if applied > reached else waited + _LOOK_EVERY_S
+            if waited >= LONGEST_WAIT_S:
+                raise Unavailable(
+                    "the server that holds the data folder does not bring customers' states up to "
+                    "date; look at what it says, or stop it and try again",
+                    reason="STATE_BEHIND",
+                )
+            reached = max(applied, reached)
+            told(applied, last)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _begun(self) -> Position:
+        """Return where to begin, which is noted, so that a store emptied from now on shows it."""
+        applied = await self._store.applied_through()
+        if applied is None:
+            await self._store.set_filling(True)
+            await self._store.set_applied_through(Position(0), expected=None)
+        return applied or Position(0)
+
+    async def _run_from(self, first: Position, told: Told) -> Position | None:
+        """Return the position reached; None where the store has lost what it held."""
+        last, applied, done = await self.last_position(), first, 0
+        steps = events_behind(self._tail, self._lake_folder, first)
+        while (step := await self._in_thread(lambda: _next(steps))) is not None:
+            await self._store.apply_packed(step.events)
+            if step.through > applied:
+                if not await self._store.set_applied_through(step.through, expected=applied):
+                    return None
+                applied = step.through
+            done = max(done + len(step.events.entries), applied - first)
+            told(done, max(last - first, done))
+        return applied
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
-def _marks(tail: LogTail) -> tuple[Position, Position]:
-    return tail.drained_through, tail.trimmed_through
-
-
-def _next(steps: Iterator[PackedEvents]) -> PackedEvents | None:
+def _next(steps: Iterator[Step]) -> Step | None:
     return next(steps, None)

@@ -23,12 +23,16 @@ from recsys.ids import ItemId
 from recsys.query import Recommendation
 from recsys.variables import unknown_variables
 from serving.clock import utc_now
+from serving.events_commands import events_app
 from serving.importing.command import import_app
 from serving.settings import ServingSettings, read_settings
+from serving.state_commands import state_app
 from serving.telemetry import announce, start_logging
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(import_app, name="import")
+app.add_typer(events_app, name="events")
+app.add_typer(state_app, name="state")
 
 DataFolder = Annotated[Path | None, typer.Option("--data-folder", help="Where everything is kept.")]
 Address = Annotated[
@@ -170,6 +174,7 @@ def picks(
     print(
         f"{out}: {counts.customers:,} customers, {counts.items:,} items, "
         f"{counts.unknown:,} customers of whom nothing is known (they get what is popular), "
+        f"{counts.unsubscribed:,} left out who unsubscribed, "
         f"release {counts.release}"
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from itertools import cycle
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -90,9 +91,15 @@ class Client:
         response = await self._call(next(self._recommendations).Recommend, request)
         return client_codec.decode_recommendation(response)
 
-    async def write_events(self, events: Sequence[Event]) -> WriteResult:
-        """Record at most 1,000 events durably, and return what became of them."""
-        request = client_codec.encode_events(events)
+    async def write_events(
+        self, events: Sequence[Event], sent_time: datetime | None = None
+    ) -> WriteResult:
+        """Record at most 1,000 events durably, and return what became of them.
+
+        sent_time: what the clock behind the events' times shows now; where that is wrong, the
+        times are corrected by the difference to the server's.
+        """
+        request = client_codec.encode_events(events, sent_time)
         response = await self._call(next(self._events).WriteEvents, request)
         return client_codec.decode_write_result(response)
 
@@ -155,9 +162,15 @@ class RecsysClient:
         response = self._call(next(self._recommendations).Recommend, request)
         return client_codec.decode_recommendation(response)
 
-    def write_events(self, events: Sequence[Event]) -> WriteResult:
-        """Record at most 1,000 events durably, and return what became of them."""
-        request = client_codec.encode_events(events)
+    def write_events(
+        self, events: Sequence[Event], sent_time: datetime | None = None
+    ) -> WriteResult:
+        """Record at most 1,000 events durably, and return what became of them.
+
+        sent_time: what the clock behind the events' times shows now; where that is wrong, the
+        times are corrected by the difference to the server's.
+        """
+        request = client_codec.encode_events(events, sent_time)
         response = self._call(next(self._events).WriteEvents, request)
         return client_codec.decode_write_result(response)
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Protocol
 
 import structlog
 
 from recsys.errors import Unavailable
-from recsys.events import Event, Record
+from recsys.events import Event, Position, Record
 from serving.clock import Clock
 from serving.log.event_log import EventLog, Rejected
+from serving.metrics import EventMetrics, Registry
 from serving.state.store import StateStore
 
 log = structlog.get_logger("serving.ingest")
+
+MOST_LATE = 10_000
+"""Requests whose lateness is remembered while the store is away; the oldest are dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,45 +71,79 @@ class Ingest:
     """An EventSink over the log and the store of customer state.
 
     What the log holds is acknowledged: with the store away, the events are applied later by the
-    supervisor, and a failure to keep rejected events aside is only counted, since the caller is
-    told of each.
-
-    n_unapplied: events acknowledged but not applied here, so far.
-    n_unkept: rejected events that quarantine could not keep, so far.
+    supervisor. Rejected events are kept aside in the commit of the good ones.
     """
 
-    def __init__(self, event_log: EventLog, store: StateStore, clock: Clock) -> None:
-        self.n_unapplied = 0
-        self.n_unkept = 0
+    def __init__(
+        self,
+        event_log: EventLog,
+        store: StateStore,
+        clock: Clock,
+        metrics: EventMetrics | None = None,
+    ) -> None:
         self._log = event_log
         self._store = store
         self._clock = clock
+        self._metrics = metrics or EventMetrics.of(Registry())
+        self._late: deque[tuple[Position, float]] = deque(maxlen=MOST_LATE)
 
     async def write(self, valid: Sequence[Event], rejected: Sequence[RejectedEvent]) -> WriteResult:
         """Record events durably, apply them, and keep the rejected ones aside."""
-        result = await self._record(valid) if valid else WriteResult(0, 0, 0)
-        if rejected:
-            await self._keep(rejected)
-        return WriteResult(result.accepted, result.duplicates, result.position, tuple(rejected))
+        records = [Record(event) for event in valid]
+        started = perf_counter()
+        appended = await self._log.append(records, self._aside(rejected))
+        durable_at = perf_counter()
+        self._metrics.append_seconds.observe(durable_at - started)
+        new = appended.new
+        result = WriteResult(
+            len(new),
+            len(valid) - len(new),
+            appended.last_position if valid else 0,
+            tuple(rejected),
+        )
+        self._count(result)
+        if new:
+            await self._apply(new, durable_at)
+        return result
 
-    async def _record(self, events: Sequence[Event]) -> WriteResult:
-        appended = await self._log.append([Record(event) for event in events])
-        if appended.new:
-            await self._apply(appended.new)
-        return WriteResult(len(appended.new), appended.n_duplicates, appended.last_position)
+    @property
+    def behind(self) -> bool:
+        """Whether the store has not taken, as far as is known, what was acknowledged here."""
+        return bool(self._late)
 
-    async def _apply(self, records: Sequence[Record]) -> None:
+    async def note_late(self) -> None:
+        """Note how late the store took what it had not taken at once; to be called regularly.
+
+        Raises Unavailable while the store is away.
+        """
+        if not self._late:
+            return
+        applied = await self._store.applied_through() or 0
+        now = perf_counter()
+        while self._late and self._late[0][0] <= applied:
+            _, durable_at = self._late.popleft()
+            self._metrics.lag_seconds.observe(now - durable_at)
+
+    async def _apply(self, records: Sequence[Record], durable_at: float) -> None:
         try:
             await self._store.apply(records)
         except Unavailable as error:
-            self.n_unapplied += len(records)
+            self._metrics.unapplied.inc(len(records))
+            self._late.append((Position(records[-1].position), durable_at))
             log.warning("events wait for the store", n_events=len(records), reason=error.reason)
+        else:
+            self._metrics.lag_seconds.observe(perf_counter() - durable_at)
 
-    async def _keep(self, rejected: Sequence[RejectedEvent]) -> None:
+    def _count(self, result: WriteResult) -> None:
+        self._metrics.accepted.inc(result.accepted)
+        if result.duplicates:
+            self._metrics.duplicate.inc(result.duplicates)
+        if result.rejected:
+            self._metrics.rejected.inc(len(result.rejected))
+
+    def _aside(self, rejected: Sequence[RejectedEvent]) -> list[Rejected]:
         now = self._clock()
-        kept = [Rejected(event.payload, event.message, event.field, now) for event in rejected]
-        try:
-            await self._log.quarantine(kept)
-        except Unavailable as error:
-            self.n_unkept += len(kept)
-            log.warning("rejected events not kept", n_events=len(kept), reason=error.reason)
+        return [
+            Rejected(event.payload, event.reason, event.message, event.field, now)
+            for event in rejected
+        ]

@@ -20,13 +20,14 @@ from recsys.pipeline.pipeline import Pipeline
 from recsys.query import Query, Recommendation, RecommendedItem
 from recsys.state import UserState
 from serving.attribution import RANDOM_BYTES, AttributionToken
+from serving.metrics import AnswerMetrics, Registry
 from serving.snapshot import Snapshot
 from serving.state.keys import StateKey, StateKeys
-from serving.telemetry import Counts
 
 log = structlog.get_logger("serving.recommender")
 
 STATE_UNAVAILABLE = "STATE_UNAVAILABLE"
+STATE_BEHIND = "STATE_BEHIND"
 QUIET_TURNS = 10
 """Turns of the loop without a new question after which none is taken to be on its way in."""
 Chance = Callable[[int], bytes]
@@ -45,7 +46,12 @@ class SnapshotHolder(Protocol):
 
 
 class StateReader(Protocol):
-    """The reading half of a `StateStore`."""
+    """The reading half of a `StateStore`.
+
+    incomplete: whether what was read last may lack events that were acknowledged.
+    """
+
+    incomplete: bool
 
     def read(self, keys: Sequence[Sequence[StateKey]]) -> Awaitable[Sequence[UserState]]:
         """Return what is known of each query's asker. Raises Unavailable."""
@@ -73,6 +79,8 @@ class Recommender:
     """Answers queries from the current snapshot and the customers' states.
 
     Calls that wait at the same moment form one batch, but none waits for company.
+
+    behind: tells whether events are acknowledged that the store has not taken.
     """
 
     def __init__(
@@ -83,14 +91,16 @@ class Recommender:
         *,
         chance: Chance,
         batch_size: int = 32,
-        counts: Counts | None = None,
+        metrics: AnswerMetrics | None = None,
+        behind: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.counts = Counts() if counts is None else counts
+        self._metrics = metrics or AnswerMetrics.of(Registry())
         self._holder = holder
         self._store = store
         self._keys = keys
         self._chance = chance
         self._batch_size = batch_size
+        self._behind = behind
         self._waiting: deque[_Waiting] = deque()
         self._working: asyncio.Task[None] | None = None
 
@@ -157,7 +167,7 @@ class Recommender:
         try:
             return self._answered_all(snapshot, await self._known(queries))
         except Exception as error:  # nobody may be left waiting
-            self.counts["queries_failed"] += len(queries)
+            self._metrics.failed.inc(len(queries))
             return [error for _ in queries]
 
     def _answered_all(self, snapshot: Snapshot, known: list[_Known]) -> list[Answer]:
@@ -173,16 +183,19 @@ class Recommender:
         return [answers[place] for place in range(len(known))]
 
     async def _known(self, queries: Sequence[Query]) -> list[_Known]:
-        """Return the queries with their askers' states; unknown ones where the store is away."""
-        self.counts["batches"] += 1
-        self.counts["queries"] += len(queries)
+        """Return the queries with what the store knows of their askers."""
+        self._metrics.batches.inc()
+        self._metrics.queries.inc(len(queries))
         try:
             states = await self._store.read([self._keys.of_query(query) for query in queries])
         except Unavailable as error:
-            self.counts["queries_degraded"] += len(queries)
+            self._metrics.degraded.inc(len(queries))
             log.debug("states unknown", reason=error.reason)
             return [_Known(query, UserState.unknown(), STATE_UNAVAILABLE) for query in queries]
-        return [_Known(*pair, degraded="") for pair in zip(queries, states, strict=True)]
+        degraded = STATE_BEHIND if self._store.incomplete or self._behind() else ""
+        if degraded:
+            self._metrics.degraded.inc(len(queries))
+        return [_Known(*pair, degraded) for pair in zip(queries, states, strict=True)]
 
     def _answered(
         self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Known]
@@ -192,7 +205,7 @@ class Recommender:
             return list(self._computed(snapshot, pipeline, asked))
         except Exception as error:
             if len(asked) == 1:
-                self.counts["queries_failed"] += 1
+                self._metrics.failed.inc()
                 return [error]
         return [self._answered(snapshot, pipeline, [one])[0] for one in asked]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,8 @@ from pydantic_settings import (
 
 from recsys.errors import InvalidInput, NotFound
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS
+from recsys.robots import RobotRule
+from serving.log.keeping import Keeping
 
 DEFAULTS = Path(__file__).parent / "config" / "serving.toml"
 OWN_FILE = "RECSYS_SERVING_CONFIG"
@@ -35,6 +38,7 @@ class ServingSettings(BaseSettings):
     data_folder: Path
     host: str
     port: Annotated[int, Field(ge=0, le=65_535)]
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)]
     workers: Annotated[int, Field(ge=0, le=256)]
     redis_url: str
     placements: str
@@ -44,6 +48,14 @@ class ServingSettings(BaseSettings):
     release_poll_s: Seconds
     apply_interval_s: Seconds
     drain_interval_s: Seconds
+    drain_records: Annotated[int, Field(gt=0)]
+    compact_interval_s: Annotated[float, Field(gt=0, le=86_400)]
+    lake_keep_hours: Annotated[int, Field(ge=1)]
+    events_kept_days: Annotated[int, Field(ge=0)]
+    robots_left_out: bool
+    robots_a_minute: Annotated[int, Field(ge=0)]
+    robots_a_day: Annotated[int, Field(ge=0)]
+    robots_buyer_factor: Annotated[float, Field(ge=1)]
     grace_s: Seconds
     log_level: Literal["debug", "info", "warning", "error"]
 
@@ -92,6 +104,17 @@ class ServingSettings(BaseSettings):
     def placements_file(self) -> Path:
         """The file of placements."""
         return Path(self.placements) if self.placements else DEFAULT_PLACEMENTS
+
+    @property
+    def keeping(self) -> Keeping:
+        """What the lake keeps, and for how long."""
+        return Keeping(timedelta(hours=self.lake_keep_hours), self.events_kept_days)
+
+    @property
+    def robot_rule(self) -> RobotRule | None:
+        """Who is a robot; None where robots are counted like everybody."""
+        rule = RobotRule(self.robots_a_minute, self.robots_a_day, self.robots_buyer_factor)
+        return rule if self.robots_left_out else None
 
     @property
     def log_file(self) -> Path:

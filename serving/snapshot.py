@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -13,16 +13,16 @@ import structlog
 from recsys.bundle import ModelBundle
 from recsys.context import Contexts
 from recsys.errors import RecsysError
-from recsys.events import EventType
+from recsys.events import EVENT_CODES, EventType
 from recsys.explanations import reasons
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.pipeline import Pipeline
 from recsys.pipeline.placement import PlacementConfig
 from recsys.query import Query
-from recsys.state import ENTRY, UserState, entry, no_entries
+from recsys.state import UserState, packed
 from serving.clock import Clock
+from serving.metrics import Registry, ReleaseMetrics
 from serving.releases import Pointer, ReleaseFolder
-from serving.telemetry import Counts
 
 log = structlog.get_logger("serving.snapshot")
 
@@ -57,12 +57,15 @@ class Snapshot:
         """
         catalog, now = self.bundle.catalog, clock()
         known = self.bundle.popularity.order[:WARMING_ITEMS].tolist()
-        bought = b"".join(
-            entry(EventType.PURCHASE, time=int(now.timestamp()), position=row + 1, row=row)
-            for row in known
+        n_known = len(known)
+        purchases = packed(
+            np.full(n_known, int(now.timestamp()), dtype=np.int64),
+            np.arange(n_known, dtype=np.uint32),
+            np.array(known, dtype=np.int32),
+            np.full(n_known, EVENT_CODES[EventType.PURCHASE], dtype=np.uint8),
+            np.ones(n_known, dtype=np.float32),
         )
-        purchases = np.frombuffer(bought, dtype=ENTRY)
-        state = UserState(purchases, purchases, no_entries())
+        state = replace(UserState.unknown(), purchases=purchases)
         seeds = tuple(catalog.vocabulary.id(row) for row in known)
         for name, pipeline in self.pipelines.items():
             contexts = self.resolve([Query(name, now, user_id="warming", seeds=seeds)], [state])
@@ -73,8 +76,8 @@ class SnapshotKeeper:
     """Keeps the snapshot of the release that the pointer names.
 
     snapshot: what is served; None until there is a release that can be.
-    An invalid release leaves the old snapshot in place, is said once, counted as
-    `releases_refused`, and not tried again until the pointer is written anew.
+    An invalid release leaves the old snapshot in place, is said once, counted,
+    and not tried again until the pointer is written anew.
     """
 
     def __init__(
@@ -82,10 +85,10 @@ class SnapshotKeeper:
         folder: ReleaseFolder,
         placements: Mapping[str, PlacementConfig],
         clock: Clock,
-        counts: Counts | None = None,
+        metrics: ReleaseMetrics | None = None,
     ) -> None:
         self.snapshot: Snapshot | None = None
-        self.counts = Counts() if counts is None else counts
+        self._metrics = metrics or ReleaseMetrics.of(Registry())
         self._folder = folder
         self._placements = placements
         self._clock = clock
@@ -109,7 +112,7 @@ class SnapshotKeeper:
         except Exception as error:  # whatever is wrong with a release, the old one is served on
             self._refused(pointer.version, error)
             return False
-        self.counts["releases_loaded"] += 1
+        self._metrics.loaded.inc()
         log.info("release served", version=pointer.version)
         return True
 
@@ -119,7 +122,7 @@ class SnapshotKeeper:
         return snapshot
 
     def _refused(self, version: str, error: Exception) -> None:
-        self.counts["releases_refused"] += 1
+        self._metrics.refused.inc()
         log.error(
             "release refused",
             version=version,

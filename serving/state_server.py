@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
@@ -46,6 +47,14 @@ class StateServer:
             )
             if self.embedded.started:
                 log.warning("embedded Valkey had died and was started again")
+
+    def pids(self) -> dict[str, int]:
+        """Return the process of the embedded server, by its name; nothing where it is down."""
+        if self.embedded is None:
+            return {}
+        with suppress(OSError, ValueError):
+            return {"valkey": int((self.embedded.folder / "valkey.pid").read_text())}
+        return {}
 
     async def stop(self) -> None:
         """Stop the embedded server; one at a given address is not ours."""

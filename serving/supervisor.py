@@ -16,6 +16,14 @@ from recsys.pipeline.placement import read_placements
 from serving.catch_up import CatchUp
 from serving.clock import utc_now
 from serving.lock import DataFolderLock
+from serving.metrics import Registry, UpkeepMetrics, totals
+from serving.metrics_endpoint import (
+    FOLDER_VARIABLE,
+    ProcessCollector,
+    WorkersCollector,
+    folder_of_metrics,
+    served_metrics,
+)
 from serving.port import held_port
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
@@ -37,20 +45,25 @@ async def supervise(settings: ServingSettings, announce: Announce) -> None:
     Raises what a person can act on: DATA_FOLDER_TAKEN, PORT_TAKEN, no Valkey, bad placements.
     """
     read_placements(settings.placements_file)  # said once here rather than by every worker
-    stop = _Stop()
+    stop, registry = _Stop(), Registry()
     async with AsyncExitStack() as stack:
         stack.enter_context(DataFolderLock(settings.data_folder))
         port = stack.enter_context(held_port(settings.host, settings.port))
         server = await StateServer.found(settings)
         stack.push_async_callback(server.stop)
-        upkeep = await stack.enter_async_context(_upkeep(settings, server, announce))
+        metrics = UpkeepMetrics.of(registry)
+        upkeep = await stack.enter_async_context(_upkeep(settings, server, announce, metrics))
         chosen = settings.model_copy(update={"port": port, "redis_url": server.address.url})
-        pool = WorkerPool(chosen)
+        folder = stack.enter_context(folder_of_metrics(settings.data_folder))
+        pool = WorkerPool(chosen, {FOLDER_VARIABLE: str(folder)})
         stop.kills += [pool.kill, server.kill]
-        ready = _Readiness(pool, upkeep, chosen, announce)
+        registry.register(WorkersCollector(folder))
+        registry.register(ProcessCollector(lambda: _processes(pool, server)))
+        told = served_metrics(registry, settings.host, settings.metrics_port)
+        ready = _Readiness(pool, upkeep, chosen, announce, stack.enter_context(told))
         await _serve_until(stop, ready)
         await upkeep.finish()
-    log.info("stopped", **dict(upkeep.counts))
+    log.info("stopped", **totals(registry))
 
 
 async def _serve_until(stop: _Stop, ready: _Readiness) -> None:
@@ -59,6 +72,9 @@ async def _serve_until(stop: _Stop, ready: _Readiness) -> None:
         ready.pool.keep_running(),
         ready.upkeep.keep_applying(),
         ready.upkeep.keep_draining(),
+        ready.upkeep.keep_tidying(),
+        ready.upkeep.keep_measuring(),
+        ready.keep_telling(),
         stop.told.wait(),
     )
     running = [asyncio.create_task(work) for work in works]
@@ -78,12 +94,16 @@ async def _serve_until(stop: _Stop, ready: _Readiness) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Readiness:
-    """What a server needs to be ready, and who is told."""
+    """What a server needs to be ready, and who is told.
+
+    metrics: address of its metrics.
+    """
 
     pool: WorkerPool
     upkeep: Upkeep
     settings: ServingSettings
     announce: Announce
+    metrics: str
 
     async def say(self) -> None:
         """Say that the server is ready, once workers answer and states are up to date."""
@@ -96,8 +116,22 @@ class _Readiness:
         served = next(iter(self.pool.served.values()), None)
         self.announce(self._sentence(served))
         log.info(
-            "ready", address=self.settings.address, workers=len(self.pool.served), release=served
+            "ready",
+            address=self.settings.address,
+            workers=len(self.pool.served),
+            release=served,
+            metrics=self.metrics,
         )
+
+    async def keep_telling(self) -> None:
+        """Tell the workers, for good, while the store does not take what is acknowledged."""
+        told = False
+        while True:
+            behind = self.upkeep.away.is_set()
+            if behind or told:
+                self.pool.tell(behind=behind)
+            told = behind
+            await asyncio.sleep(self.settings.apply_interval_s)
 
     def _sentence(self, served: str | None) -> str:
         parts = [f"ready: gRPC on {self.settings.address}", f"{len(self.pool.served)} workers"]
@@ -116,7 +150,7 @@ class _Readiness:
 
 @asynccontextmanager
 async def _upkeep(
-    settings: ServingSettings, server: StateServer, announce: Announce
+    settings: ServingSettings, server: StateServer, announce: Announce, metrics: UpkeepMetrics
 ) -> AsyncIterator[Upkeep]:
     """Give the upkeep of a data folder over an open log, lake and store."""
     keys = StateKeys(Secret.load_or_create(settings.secret_file))
@@ -126,10 +160,22 @@ async def _upkeep(
             CatchUp(settings.log_file, settings.lake_folder, store) as catch_up,
             Archive(settings, utc_now) as archive,
         ):
-            yield Upkeep(catch_up, archive, settings, revive=server.revive, announce=announce)
+            yield Upkeep(
+                catch_up,
+                archive,
+                settings,
+                revive=server.revive,
+                announce=announce,
+                metrics=metrics,
+            )
     finally:
         with suppress(Unavailable):
             await store.close()
+
+
+def _processes(pool: WorkerPool, server: StateServer) -> dict[str, int]:
+    """Return the processes of this server, by role."""
+    return {"supervisor": os.getpid(), **pool.pids(), **server.pids()}
 
 
 class _Stop:

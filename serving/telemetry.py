@@ -1,18 +1,14 @@
-"""What the service says of itself: structured lines on standard error, and counts."""
+"""What the service says of itself: structured lines on standard error."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import structlog
-
-Counts = Counter[str]
-"""How often something happened, by its name; a worker logs its counts when it stops."""
 
 Announce = Callable[[str], None]
 """Tells whoever started the program how far it has come, in a sentence."""

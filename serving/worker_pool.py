@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 import orjson
 import structlog
@@ -37,14 +39,19 @@ class WorkerPool:
     They hold the reading end of a pipe whose writing end is here: it closes when this process
     ends, however it ends, and then they stop by themselves.
 
+    environment: variables that the workers get beside those of this process.
+
     served: version that each worker last said it serves; None where it has no release.
     """
 
-    def __init__(self, settings: ServingSettings) -> None:
+    def __init__(
+        self, settings: ServingSettings, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.served: dict[int, str | None] = {}
         self._environment = {
             **os.environ,
             **ONE_THREAD,
+            **environment,
             WORKER_SETTINGS: settings.model_dump_json(),
         }
         self._grace_s = settings.grace_s
@@ -52,6 +59,11 @@ class WorkerPool:
         self._listening = [asyncio.Event() for _ in range(settings.n_workers)]
         self._keeping: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
+
+    def pids(self) -> dict[str, int]:
+        """Return the process of each worker that runs, by its name."""
+        running = sorted(self._processes.items())
+        return {f"worker-{place}": one.pid for place, one in running if one.returncode is None}
 
     async def keep_running(self) -> None:
         """Run the workers until `stop`. Raises Unavailable when one never comes up."""
@@ -75,6 +87,13 @@ class WorkerPool:
             log.warning("workers did not end in time and are killed", workers=len(late))
             self.kill()
             await asyncio.wait(late)
+
+    def tell(self, *, behind: bool) -> None:
+        """Tell every worker whether the store does not take what is acknowledged."""
+        line = orjson.dumps({"behind": behind}) + b"\n"
+        for process in self._processes.values():
+            if process.returncode is None and process.stdin is not None:
+                process.stdin.write(line)
 
     def kill(self) -> None:
         """End every worker at once."""

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from serving.state.embedded import EmbeddedValkey
+
+settings.register_profile("patient", deadline=None)  # a test says nothing about time
+settings.load_profile("patient")
 
 
 @pytest.fixture

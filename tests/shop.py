@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recsys.arrays import Rows, Vectors, offsets_of
 from recsys.bundle import ModelBundle
@@ -20,6 +22,7 @@ from recsys.context import Contexts
 from recsys.events import EVENT_CODES, Event, EventType
 from recsys.ids import ItemId, Vocabulary
 from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
+from recsys.interactions import Interactions
 from recsys.interest import DEFAULT_WEIGHTS, Interest
 from recsys.manifest import Manifest
 from recsys.models.blend import Blend
@@ -28,17 +31,7 @@ from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 from recsys.query import Query
-from recsys.state import (
-    ENTRY,
-    HISTORY,
-    OPINIONS,
-    PURCHASES,
-    Entries,
-    Facet,
-    UserState,
-    merged,
-    no_entries,
-)
+from recsys.state import FACETS, Entries, Facet, UserState, merged, no_entries, packed
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DAY = 86_400
@@ -133,22 +126,47 @@ def neighbors() -> NeighborModel:
     return NeighborModel(offsets_of(lengths), rows, similarities.astype(np.float32))
 
 
+def interactions(
+    *,
+    seconds: NDArray[Any],
+    ties: NDArray[Any],
+    items: NDArray[Any],
+    kinds: NDArray[Any],
+    quantities: NDArray[Any] | None = None,
+) -> Interactions:
+    """Return what one customer did, in time order."""
+    nobody = np.zeros(len(seconds), dtype=np.int32)
+    pieces = np.ones(len(seconds)) if quantities is None else quantities
+    return Interactions(
+        nobody,
+        items.astype(np.int32),
+        kinds.astype(np.uint8),
+        pieces.astype(np.float32),
+        seconds.astype("datetime64[s]"),
+        ties.astype(np.uint32),
+        nobody,
+        n_users=1,
+        n_items=int(items.max(initial=0)) + 1,
+    )
+
+
 def entries(events: Sequence[tuple[EventType, str, float]], facet: Facet) -> Entries:
     """Return the packed set that a facet keeps of these (type, item, days ago)."""
     now = int(NOW.timestamp())
-    packed = [
-        (round(now - days * DAY), position, ROW[item], EVENT_CODES[kind], 1)
-        for position, (kind, item, days) in enumerate(events, start=1)
-        if kind in facet.kinds
-    ]
-    return merged(np.array(packed, dtype=ENTRY), no_entries(), facet.limit)
+    kept = [(tie, *event) for tie, event in enumerate(events) if event[0] in facet.kinds]
+    found = packed(
+        np.array([round(now - days * DAY) for *_, days in kept], dtype=np.int64),
+        np.array([tie for tie, *_ in kept], dtype=np.uint32),
+        np.array([ROW[item] for *_, item, _ in kept], dtype=np.int32),
+        np.array([EVENT_CODES[kind] for _, kind, *_ in kept], dtype=np.uint8),
+        np.ones(len(kept), dtype=np.float32),
+    )
+    return merged(found, no_entries(), facet.limit)
 
 
 def state(*events: tuple[EventType, str, float]) -> UserState:
     """Return the state that these (type, item, days ago) leave behind."""
-    return UserState(
-        entries(events, HISTORY), entries(events, PURCHASES), entries(events, OPINIONS)
-    )
+    return UserState(*(entries(events, facet) for facet in FACETS))
 
 
 def bought(*items: str, days: float = 10.0) -> UserState:

@@ -54,10 +54,11 @@ def _popularity(recipe: Recipe, bench: _Bench, split: Split, settings: TrainingS
         replace(recipe, popularity_half_life_days=days)
         for days in settings.popularity.half_life_days
     ]
+    kept = split.past.settled()
 
     def build(one: Recipe) -> CandidateSource:
         days = one.popularity_half_life_days
-        return Popular(fit_popularity(split.past, split.instant, half_life_days=days))
+        return Popular(fit_popularity(kept, split.instant, half_life_days=days))
 
     return bench.best(tried, build)
 
@@ -83,7 +84,8 @@ def _factors(
 
 
 def _repurchase(recipe: Recipe, bench: _Bench, split: Split, settings: TrainingSettings) -> Recipe:
-    rates = fit_repeat_rates(split.past, prior_buyers=settings.repurchase.prior_buyers)
+    kept = split.past.settled()
+    rates = fit_repeat_rates(kept, prior_buyers=settings.repurchase.prior_buyers)
 
     def build(one: Recipe) -> CandidateSource:
         return BuyAgain(repurchase_of(rates, one))
@@ -157,5 +159,8 @@ class _Bench:
 def _interested(contexts: Contexts, recipe: Recipe, settings: TrainingSettings) -> Contexts:
     interest = interest_of(settings, recipe)
     return replace(
-        contexts, interests=interest.of(contexts.history, contexts.purchases, contexts.now)
+        contexts,
+        interests=interest.of(
+            contexts.history, contexts.purchases, contexts.opinions, contexts.now
+        ),
     )

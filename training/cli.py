@@ -276,3 +276,7 @@ class _Steps:
         with self.console.status(f"{name} ..."):
             yield
         self.console.print(f"{time.perf_counter() - start:6.1f} s  {name}", highlight=False)
+
+    def tell(self, words: str) -> None:
+        """Show what was found, under the step before."""
+        self.console.print(f"{'':10s}{words}", highlight=False)

@@ -97,26 +97,25 @@ def fit_models(
 ) -> Models:
     """Return what the recipe learns from the interactions before `customers.instant`.
 
-    customers: as those interactions leave them. factors: where the recipe's are fitted already.
+    What counts purchases counts those that were kept. customers: as those interactions leave
+    them. factors: where the recipe's are fitted already.
     """
-    now = customers.instant
+    now, kept = customers.instant, interactions.settled()
     interest = interest_of(settings, recipe)
     factors = factors or fit_factors(customers, recipe, settings)
     trend = fit_trend(
-        interactions,
+        kept,
         now,
         recent_days=settings.trend.recent_days,
         long_days=settings.trend.long_days,
     )
-    rates = fit_repeat_rates(interactions, prior_buyers=settings.repurchase.prior_buyers)
+    rates = fit_repeat_rates(kept, prior_buyers=settings.repurchase.prior_buyers)
     return Models(
         interest,
         factors,
-        fit_neighbors(interactions, k=settings.neighbors.k, threads=settings.threads),
+        fit_neighbors(kept, k=settings.neighbors.k, threads=settings.threads),
         repurchase_of(rates, recipe),
-        fit_popularity(
-            interactions, now, half_life_days=recipe.popularity_half_life_days, trends=trend
-        ),
+        fit_popularity(kept, now, half_life_days=recipe.popularity_half_life_days, trends=trend),
     )
 
 

@@ -77,6 +77,8 @@ def params_of(job: TrainingJob, dataset: Dataset) -> Mapping[str, object]:
         "placements": ", ".join(job.placements),
         "log_position": dataset.log_position,
         "n_events": len(dataset.interactions),
+        "n_robots": dataset.left_out.robots,
+        "n_robot_events": dataset.left_out.events,
         **{f"lake_version_{name}": number for name, number in dataset.lake_versions.items()},
     }
 

@@ -34,6 +34,9 @@ class Progress(Protocol):
     def step(self, name: str) -> AbstractContextManager[None]:
         """Return a context in which the named step runs."""
 
+    def tell(self, words: str) -> None:
+        """Hear what was found."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from recsys.errors import InvalidInput, NotFound
 from recsys.events import EventType
 from recsys.interest import DEFAULT_WEIGHTS
+from recsys.robots import RobotRule
 
 STRICT = ConfigDict(extra="forbid")
 VARIABLES = "RECSYS_TRAINING__"
@@ -119,6 +120,25 @@ class GateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RobotSettings:
+    """Who is a robot (`recsys.robots.RobotRule` says what the limits mean).
+
+    left_out: whether robots are left out of what is learned from.
+    """
+
+    __pydantic_config__ = STRICT
+    left_out: bool = True
+    a_minute: Annotated[int, Field(ge=0)] = RobotRule().a_minute
+    a_day: Annotated[int, Field(ge=0)] = RobotRule().a_day
+    buyer_factor: Annotated[float, Field(ge=1)] = RobotRule().buyer_factor
+
+    def rule(self) -> RobotRule | None:
+        """Return the rule, None where nobody is left out."""
+        rule = RobotRule(self.a_minute, self.a_day, self.buyer_factor)
+        return rule if self.left_out else None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """One run.
 
@@ -136,6 +156,7 @@ class TrainingSettings:
     history_days: Days = 56.0
     most_cases: Count = 1_500
     keep_releases: Count = 5
+    robots: RobotSettings = field(default_factory=RobotSettings)
     interest: InterestSettings = field(default_factory=InterestSettings)
     factors: FactorSettings = field(default_factory=FactorSettings)
     neighbors: NeighborSettings = field(default_factory=NeighborSettings)

@@ -68,13 +68,7 @@ def measure(
 ) -> Report:
     """Return what the settings are worth on the present lake; nothing is kept."""
     with threadpool_limits(1, user_api="blas"):
-        with progress.step("read the lake"):
-            dataset = read_dataset(data_folder / "lake")
-        check_enough(
-            dataset.interactions,
-            window_days=settings.window_days,
-            history_days=settings.history_days,
-        )
+        dataset = _read(data_folder, settings, progress)
         rehearsal = rehearse(dataset.interactions, dataset.catalog, placements, settings, progress)
         return rehearsal.evaluation.report
 
@@ -131,15 +125,24 @@ def _read_and_open(job: TrainingJob, progress: Progress) -> tuple[Tracker, Datas
 
     Not side by side: Ctrl-C while two threads import can leave Python's import lock held for good.
     """
-    with progress.step("read the lake"):
-        dataset = read_dataset(job.data_folder / "lake")
-    check_enough(
-        dataset.interactions,
-        window_days=job.settings.window_days,
-        history_days=job.settings.history_days,
-    )
+    dataset = _read(job.data_folder, job.settings, progress)
     with progress.step("open the tracker"):
         return Tracker.open(job.data_folder, job.tracking_uri), dataset
+
+
+def _read(data_folder: Path, settings: TrainingSettings, progress: Progress) -> Dataset:
+    """Return what there is to learn from. Raises NotReady where that is too little."""
+    with progress.step("read the lake"):
+        dataset = read_dataset(data_folder / "lake", settings.robots.rule())
+    left_out = dataset.left_out
+    if left_out.events:
+        progress.tell(f"robots left out: {left_out.robots:,}, with {left_out.events:,} events")
+    check_enough(
+        dataset.interactions,
+        window_days=settings.window_days,
+        history_days=settings.history_days,
+    )
+    return dataset
 
 
 def _everybody(dataset: Dataset) -> Customers:
@@ -255,3 +258,6 @@ class _Silent:
     def step(self, name: str) -> Iterator[None]:
         """Run the step."""
         yield
+
+    def tell(self, words: str) -> None:
+        """Pass over it."""

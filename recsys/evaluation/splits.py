@@ -16,8 +16,9 @@ from recsys.interactions import Interactions
 class Split:
     """Events cut at an instant.
 
-    past: events before it. future: events of the window that starts with it.
-    bought: distinct (user, item) purchases of the past, ascending.
+    past: events before it, as they were known then. future: events of the window that starts with
+        it, without purchases that were ever given back.
+    bought: distinct (user, item) purchases that the past kept, ascending.
     """
 
     instant: np.datetime64
@@ -29,8 +30,9 @@ class Split:
     def at(cls, interactions: Interactions, instant: np.datetime64, days: float) -> Self:
         """Return the split at an instant, with a window of so many days."""
         end = instant + np.timedelta64(round(days * 86_400), "s")
-        past, future = interactions.before(instant), interactions.since(instant).before(end)
-        purchases = past.of_kind(EventType.PURCHASE)
+        past = interactions.before(instant)
+        future = interactions.settled().since(instant).before(end)
+        purchases = past.settled().of_kind(EventType.PURCHASE)
         return cls(instant, past, future, np.unique(keys_of(purchases.users, purchases.items)))
 
     def had_bought(self, pairs: Keys) -> Mask:

@@ -38,11 +38,12 @@ class NotSeeds:
 
 @dataclass(frozen=True, slots=True)
 class NotHidden:
-    """Refuses items whose newest opinion of this customer is `hide`."""
+    """Refuses items that the customer has hidden and not liked since."""
 
     def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
         """Return the eligibility without what each asker has hidden."""
-        newest = contexts.opinions.newest_of_each()
+        said = contexts.opinions
+        newest = said.take(said.kinds != EVENT_CODES[EventType.RATING]).newest_of_each()
         return eligible.without(_rows(newest, newest.kinds == EVENT_CODES[EventType.HIDE]))
 
 

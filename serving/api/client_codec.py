@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TypedDict, Unpack
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,7 +13,7 @@ from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.events import Event
 from recsys.ids import ItemId
 from recsys.query import Reason, ReasonCode, Recommendation, RecommendedItem, Tier
-from serving.api.names import DEGRADED_REASONS, REASONS, TIERS, TYPE_NUMBERS
+from serving.api.names import CHANNEL_NUMBERS, DEGRADED_REASONS, REASONS, TIERS, TYPE_NUMBERS
 from serving.ingest import RejectedEvent, WriteResult
 
 UNNAMED_DEGRADATION = "UNSPECIFIED"
@@ -48,9 +49,14 @@ def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
     )
 
 
-def encode_events(events: Sequence[Event]) -> event_pb.WriteEventsRequest:
-    """Return the request that records these events."""
-    return event_pb.WriteEventsRequest(events=[_encode_event(event) for event in events])
+def encode_events(
+    events: Sequence[Event], sent_time: datetime | None = None
+) -> event_pb.WriteEventsRequest:
+    """Return the request that records these events. sent_time: the sender's clock, if it counts."""
+    request = event_pb.WriteEventsRequest(events=[_encode_event(event) for event in events])
+    if sent_time is not None:
+        request.sent_time.FromDatetime(sent_time)
+    return request
 
 
 def decode_recommendation(response: pb.RecommendResponse) -> Recommendation:
@@ -95,8 +101,14 @@ def _encode_event(event: Event) -> event_pb.Event:
         price=event.price,
         currency=event.currency,
         order_id=event.order_id,
-        channel=event.channel,
+        channel=CHANNEL_NUMBERS[event.channel],
+        outlet=event.outlet,
         attribution_token=event.attribution_token,
+        rating=event.rating,
+        query=event.query,
+        category=event.category,
+        campaign_id=event.campaign_id,
+        robot=event.robot,
     )
 
 

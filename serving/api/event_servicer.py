@@ -8,7 +8,7 @@ from grpc.aio import ServicerContext
 
 from protos.recsys.v1 import event_service_pb2 as pb
 from protos.recsys.v1 import event_service_pb2_grpc as pb_grpc
-from serving.api import codec
+from serving.api import event_codec
 from serving.clock import Clock
 from serving.ingest import EventSink
 
@@ -26,6 +26,6 @@ class EventServicer(pb_grpc.EventServiceServicer):
         context: ServicerContext[pb.WriteEventsRequest, Awaitable[pb.WriteEventsResponse]],
     ) -> pb.WriteEventsResponse:
         """Record the valid events durably and say of each other one why it does not count."""
-        valid, rejected = codec.decode_events(request, now=self._clock())
-        result = await self._sink.write(valid, rejected)
-        return codec.encode_write_result(result)
+        decoded = event_codec.decode_events(request, now=self._clock())
+        result = await self._sink.write(decoded.valid, decoded.rejected)
+        return event_codec.encode_write_result(result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import traceback
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Generic, TypeVar
@@ -15,6 +14,7 @@ from grpc_status import rpc_status
 
 from recsys.errors import RecsysError
 from serving.api.errors import internal_status, status_of
+from serving.metrics import CallMetrics
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -23,13 +23,10 @@ log = structlog.get_logger("serving.api")
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
-    """Gives each error its status, counts every unary call and logs it in one line.
+    """Gives each error its status, counts and times every unary call and logs it in one line."""
 
-    counts: calls so far by (method, name of the status code).
-    """
-
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
+    def __init__(self, metrics: CallMetrics) -> None:
+        self._metrics = metrics
 
     async def intercept_service(
         self,
@@ -42,7 +39,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         handler: Any = await continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler  # type: ignore[no-any-return]  # handlers are not typed
-        call = _Call(handler_call_details.method, handler.unary_unary, self.counts)
+        call = _Call(handler_call_details.method, handler.unary_unary, self._metrics)
         return grpc.unary_unary_rpc_method_handler(
             call.run,  # gRPC awaits functions only, not objects that can be called
             request_deserializer=handler.request_deserializer,
@@ -57,11 +54,11 @@ class _Call(Generic[Request, Response]):
         self,
         method: str,
         behaviour: Callable[[Request, Any], Awaitable[Response]],
-        counts: Counter[tuple[str, str]],
+        metrics: CallMetrics,
     ) -> None:
         self._method = method
         self._behaviour = behaviour
-        self._counts = counts
+        self._metrics = metrics
 
     async def run(self, request: Request, context: Any) -> Response:
         started = perf_counter()
@@ -87,7 +84,7 @@ class _Call(Generic[Request, Response]):
         )
 
     def _record(self, code: str, seconds: float, fault: dict[str, str]) -> None:
-        self._counts[self._method, code] += 1
+        self._metrics.ended(self._method, code, seconds)
         level = {"OK": log.debug, "INTERNAL": log.error}.get(code, log.info)
         level("call", method=self._method, status=code, ms=round(seconds * 1000, 2), **fault)
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
-from recsys.events import EventType
+from recsys.events import Channel, EventType
 from recsys.query import ReasonCode, Tier
 
 TYPE_NUMBERS: dict[EventType, event_pb.EventType.ValueType] = {
     kind: event_pb.EventType.Value(f"EVENT_TYPE_{kind.name}") for kind in EventType
 }
 TYPES = {number: kind for kind, number in TYPE_NUMBERS.items()}
+
+CHANNEL_NUMBERS: dict[Channel, event_pb.Channel.ValueType] = {
+    channel: event_pb.Channel.Value(f"CHANNEL_{channel.name}") for channel in Channel
+}
+CHANNELS = {number: channel for channel, number in CHANNEL_NUMBERS.items()}
 
 TIER_NUMBERS: dict[Tier, pb.Tier.ValueType] = {
     tier: pb.Tier.Value(f"TIER_{tier.name}") for tier in Tier

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -18,25 +17,16 @@ from recsys.ids import check_id
 from recsys.pipeline.placement import read_placements
 from recsys.query import Query, Recommendation, RecommendedItem, Tier
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
-from serving.catch_up import CatchUp
 from serving.clock import Clock
-from serving.lock import DATA_FOLDER_TAKEN, DataFolderLock
-from serving.log.replay import recent_customers
+from serving.log.recent import recent_customers
 from serving.recommender import Recommender, no_release, unknown_placement
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
 from serving.snapshot import Snapshot
-from serving.state.keys import Secret, StateKeys
-from serving.state.redis_store import RedisSettings, RedisStateStore
-from serving.state_server import StateServer
+from serving.standing_in import JobState, Told, state_for_job
+from serving.state.keys import IdKind
 
 DEFAULT_CUSTOMERS = 100
-READ_TIMEOUT_MS = 10_000
-LONGEST_WAIT_S = 60.0
-_LOOK_EVERY_S = 0.2
-
-Told = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +46,25 @@ class PicksJob:
 
 @dataclass(frozen=True, slots=True)
 class PickCounts:
-    """What was written: customers in all, those of them nothing is known of, and items."""
+    """What was written: customers in all, those of them nothing is known of, and items.
+
+    unsubscribed: customers left out, since they asked for no more e-mails.
+    """
 
     customers: int
     unknown: int
     items: int
+    unsubscribed: int
     release: str
 
-    def more(self, answers: Sequence[Recommendation]) -> Self:
-        """Return the counts with these answers added."""
+    def more(self, answers: Sequence[Recommendation], unsubscribed: int) -> Self:
+        """Return the counts with these answers, and customers left out, added."""
         return replace(
             self,
             customers=self.customers + len(answers),
             unknown=self.unknown + sum(answer.tier is Tier.POPULAR for answer in answers),
             items=self.items + sum(len(answer.items) for answer in answers),
+            unsubscribed=self.unsubscribed + unsubscribed,
         )
 
 
@@ -90,20 +85,25 @@ async def write_picks(
     """
     snapshot = await asyncio.to_thread(_snapshot, settings, job.placement)
     users = await asyncio.to_thread(_audience, settings, job)
-    async with _states(settings, told) as (store, keys):
+    async with state_for_job(settings) as state:
+        await state.bring_up_to_date(told)
         recommender = Recommender(
-            Held(snapshot), store, keys, chance=secrets.token_bytes, batch_size=settings.batch_size
+            Held(snapshot),
+            state.store,
+            state.keys,
+            chance=secrets.token_bytes,
+            batch_size=settings.batch_size,
         )
-        counts = PickCounts(0, 0, 0, snapshot.bundle.version)
+        counts = PickCounts(0, 0, 0, 0, snapshot.bundle.version)
         with picks_file(job.out, snapshot.pipelines[job.placement].size) as write:
             for start in range(0, len(users), settings.batch_size):
-                batch = users[start : start + settings.batch_size]
-                found = await recommender.recommend_batch(_queries(batch, job, clock))
-                _check_whole(found)
+                asked = users[start : start + settings.batch_size]
+                batch = await _subscribed(asked, state)
+                found = await _whole_answers(recommender, _queries(batch, job, clock))
                 for user, answer in zip(batch, found, strict=True):
                     write(_picks(user, answer, snapshot.bundle.catalog))
-                counts = counts.more(found)
-                told("choosing", counts.customers, len(users))
+                counts = counts.more(found, unsubscribed=len(asked) - len(batch))
+                told("choosing", start + len(asked), len(users))
     return counts
 
 
@@ -122,7 +122,8 @@ def _snapshot(settings: ServingSettings, placement: str) -> Snapshot:
 def _audience(settings: ServingSettings, job: PicksJob) -> Sequence[str]:
     """Return the customers to choose for, each once."""
     if job.users is None:
-        users = recent_customers(settings.lake_folder, job.limit or DEFAULT_CUSTOMERS)
+        limit = job.limit or DEFAULT_CUSTOMERS
+        users = recent_customers(settings.log_file, settings.lake_folder, limit)
     else:
         users = _read_ids(job.users)[: job.limit or None]
     if not users:
@@ -147,18 +148,30 @@ def _read_ids(path: Path) -> list[str]:
     return list(ids)
 
 
+async def _subscribed(users: Sequence[str], state: JobState) -> list[str]:
+    """Return those of the customers who may be written to. Raises Unavailable."""
+    keys = [[state.keys.customer(IdKind.USER, user)] for user in users]
+    known = await state.store.read(keys)
+    return [user for user, one in zip(users, known, strict=True) if not one.unsubscribed]
+
+
 def _queries(users: Sequence[str], job: PicksJob, clock: Clock) -> list[Query]:
     now = clock()
     return [Query(job.placement, now, user_id=user) for user in users]
 
 
-def _check_whole(answers: Sequence[Recommendation]) -> None:
+async def _whole_answers(
+    recommender: Recommender, queries: Sequence[Query]
+) -> Sequence[Recommendation]:
+    """Return the answers. Raises Unavailable where one does not know its customer."""
+    answers = await recommender.recommend_batch(queries)
     if any(answer.degraded for answer in answers):
         raise Unavailable(
             "customers' states cannot be read just now, so no picks are written; see that Redis "
             "runs, and try again",
             reason="STATE_UNAVAILABLE",
         )
+    return answers
 
 
 def _picks(user_id: str, answer: Recommendation, catalog: Catalog) -> CustomerPicks:
@@ -177,58 +190,3 @@ def _pick(item: RecommendedItem, row: int, catalog: Catalog) -> Pick:
         None if np.isnan(price) else price,
         item.reason.text,
     )
-
-
-@asynccontextmanager
-async def _states(
-    settings: ServingSettings, told: Told
-) -> AsyncIterator[tuple[RedisStateStore, StateKeys]]:
-    """Give the customers' states, up to date with the log as it is now.
-
-    A running server keeps them so; without one this job stands in for it, and stops at its end
-    the embedded server that it started.
-    """
-    with ExitStack() as stack:
-        alone = _takes_folder(settings, stack)
-        keys = StateKeys(Secret.load_or_create(settings.secret_file))
-        server = await StateServer.found(settings)
-        store = RedisStateStore(
-            server.address, keys, RedisSettings(read_timeout_ms=READ_TIMEOUT_MS, connections=8)
-        )
-        try:
-            async with CatchUp(settings.log_file, settings.lake_folder, store) as catch_up:
-                if alone:
-                    await catch_up.run(lambda done, of: told("catching up", done, of))
-                else:
-                    await _wait_for_server(catch_up, store, told)
-            yield store, keys
-        finally:
-            await store.close()
-            if alone and server.embedded is not None and server.embedded.started:
-                await server.stop()
-
-
-def _takes_folder(settings: ServingSettings, stack: ExitStack) -> bool:
-    """Return whether the data folder is ours for the length of the stack; else a server has it."""
-    try:
-        stack.enter_context(DataFolderLock(settings.data_folder))
-    except Unavailable as error:
-        if error.reason != DATA_FOLDER_TAKEN:
-            raise
-        return False
-    return True
-
-
-async def _wait_for_server(catch_up: CatchUp, store: RedisStateStore, told: Told) -> None:
-    """Return once the running server has applied what the log holds now."""
-    last, waited = await catch_up.last_position(), 0.0
-    while (applied := await store.applied_through() or 0) < last:
-        if waited >= LONGEST_WAIT_S:
-            raise Unavailable(
-                "the server that holds the data folder does not bring customers' states up to "
-                "date; look at what it says, or stop it and try again",
-                reason="STATE_BEHIND",
-            )
-        told("waiting for the server", applied, last)
-        await asyncio.sleep(_LOOK_EVERY_S)
-        waited += _LOOK_EVERY_S

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.arrays import Mask
+from recsys.events import RATING_WANTED
 from recsys.ids import MAX_ID_BYTES
 from serving.importing.mapping import FieldMapping
 from serving.importing.normal import as_mask, numbers
 
-_ID_WANTED = f"1 to {MAX_ID_BYTES} bytes of printable text"
 _DIGITS = 4
+_MOST_SHOWN = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +74,46 @@ def source(mapping: FieldMapping, name: str, batch: pa.RecordBatch) -> pa.Array 
     return None
 
 
-def id_check(name: str, text: pa.Array, *, required: bool = False) -> Check:
-    """Return the demand that texts are ids, as in `recsys.ids.check_id`."""
-    long = pc.greater(pc.binary_length(text), MAX_ID_BYTES)
-    bad = as_mask(pc.or_(long, pc.invert(pc.utf8_is_printable(text))))
-    return Check(name, bad | as_mask(pc.is_null(text)) if required else bad, text, _ID_WANTED)
+def id_check(name: str, text: pa.Array, *, required: bool | Mask = False) -> Check:
+    """Return the demand that texts are ids, as in `recsys.ids.check_id`.
+
+    required: where there must be one.
+    """
+    return text_check(name, text, MAX_ID_BYTES, required=required)
+
+
+def text_check(
+    name: str, text: pa.Array, most_bytes: int, *, required: bool | Mask = False
+) -> Check:
+    """Return the demand on texts of `recsys.ids.check_text`. required: where there must be one."""
+    bad = as_mask(pc.greater(pc.binary_length(text), most_bytes)) | _unprintable(text)
+    missing = as_mask(pc.is_null(text)) & required
+    came = pc.utf8_slice_codeunits(text, 0, _MOST_SHOWN)
+    return Check(name, bad | missing, came, f"1 to {most_bytes} bytes of printable text")
+
+
+def _unprintable(text: pa.Array) -> Mask:
+    """Return (n,) which texts Python does not print; Arrow knows another version of Unicode."""
+    unprintable = as_mask(pc.invert(pc.utf8_is_printable(text))).copy()
+    beyond = np.flatnonzero(as_mask(pc.invert(pc.string_is_ascii(text))))
+    unprintable[beyond] = [not one.isprintable() for one in text.take(pa.array(beyond)).to_pylist()]
+    return unprintable
+
+
+def word_check(
+    name: str, word: pa.Array, came: pa.Array, words: Collection[str], *, required: bool = False
+) -> Check:
+    """Return the demand that words are of these. required: whether there must be one."""
+    known = as_mask(pc.is_in(word, pa.array([*words], pa.string())))
+    bad = ~known & (as_mask(pc.is_valid(word)) | required)
+    return Check(name, bad, came, f"one of {', '.join(words)}")
 
 
 def length_check(name: str, text: pa.Array, most: int) -> Check:
     """Return the demand that texts have at most so many characters."""
     bad = as_mask(pc.greater(pc.utf8_length(text), most))
-    return Check(name, bad, pc.utf8_slice_codeunits(text, 0, 64), f"at most {most} characters")
+    shown = pc.utf8_slice_codeunits(text, 0, _MOST_SHOWN)
+    return Check(name, bad, shown, f"at most {most} characters")
 
 
 def price_check(price: pa.Array, came: pa.Array) -> Check:
@@ -98,6 +128,13 @@ def quantity_check(quantity: pa.Array, came: pa.Array) -> Check:
     values = _floats(quantity)
     bad = ~((values > 0) & (values < 1e9)) & as_mask(pc.is_valid(quantity))
     return Check("quantity", bad, came, "a number above 0 and below 1e9")
+
+
+def rating_check(rating: pa.Array, came: pa.Array, *, required: Mask) -> Check:
+    """Return the demand on ratings. required: (n,) rows that are ratings; others have none."""
+    values, given = _floats(rating), as_mask(pc.is_valid(rating))
+    inside = (values >= 1) & (values <= 5)
+    return Check("rating", (given != required) | (given & ~inside), came, RATING_WANTED)
 
 
 def _floats(column: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:

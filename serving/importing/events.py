@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recsys.events import EARLIEST, EVENT_TYPES, LATEST
+from recsys.arrays import Mask
+from recsys.events import (
+    EARLIEST,
+    EVENT_TYPES,
+    LATEST,
+    MOST_CATEGORY_BYTES,
+    MOST_QUERY_BYTES,
+    WITHOUT_ITEM,
+    Channel,
+    EventType,
+)
+from serving.api.user_agents import is_robot
 from serving.importing.checks import (
     Check,
     Fault,
@@ -16,39 +28,56 @@ from serving.importing.checks import (
     id_check,
     price_check,
     quantity_check,
+    rating_check,
     source,
+    text_check,
+    word_check,
 )
 from serving.importing.encode import event_lines
-from serving.importing.mapping import FieldMapping
-from serving.importing.normal import as_mask, numbers, texts, times
-from serving.importing.readers import Batch
-from serving.log.records import EVENT_FIELDS, Lines
+from serving.importing.mapping import EVENT_COLUMNS, FieldMapping
+from serving.importing.normal import as_mask, flags, numbers, texts, times
+from serving.importing.tables import Batch
+from serving.intake import AHEAD_WANTED, LIKELY_AHEAD, MOST_AHEAD, MOST_TOKEN_BYTES
+from serving.log.records import Lines
 
 _WHO = ("user_id", "visitor_id", "session_id")
-_IDS = (*_WHO, "order_id", "channel", "currency")
-_REQUIRED_IDS = ("event_id", "item_id")
+_IDS = (*_WHO, "order_id", "outlet", "currency", "campaign_id")
+_NUMBERS = ("quantity", "price", "rating")
+_TYPES = tuple(map(str, EVENT_TYPES))
+_CHANNELS = tuple(map(str, filter(None, Channel)))
+_UNSAID = pa.scalar(None, pa.bool_())
 _TIME_WANTED = (
     f"a time from {EARLIEST:%Y} to {LATEST:%Y}: a timestamp, ISO 8601 text, "
     "or seconds or milliseconds since 1970"
 )
 
+Columns = dict[str, pa.Array]
+"""Columns of rows, by the field they hold."""
 
-def events_of(batch: Batch, mapping: FieldMapping) -> tuple[Lines, list[Fault]]:
-    """Return the good rows as lines of the log, and the first fault of each other row."""
+
+def events_of(batch: Batch, mapping: FieldMapping, now: datetime) -> tuple[Lines, list[Fault]]:
+    """Return the good rows as lines of the log, and the first fault of each other row.
+
+    now: the clock that says which times lie ahead.
+    """
     came = {
         name: column
-        for name in EVENT_FIELDS
+        for name in EVENT_COLUMNS
         if (column := source(mapping, name, batch.rows)) is not None
     }
     columns = {name: _normal(name, column, mapping) for name, column in came.items()}
-    good, faults = faults_of(_checks(columns, came), batch.rows.num_rows)
+    columns.setdefault("item_id", pa.nulls(batch.rows.num_rows, pa.string()))
+    good, faults = faults_of(_checks(columns, came, now), batch.rows.num_rows)
     lines = np.asarray(batch.lines)
     if faults:
         kept = pa.array(good)
         columns = {name: column.filter(kept) for name, column in columns.items()}
         lines = lines[good]
+    counted = _counted(columns, now)
+    columns.pop("user_agent", None)
+    columns["item_id"] = columns["item_id"].fill_null("")
     columns["time"] = columns["time"].cast(pa.int64())
-    return event_lines(columns, lines.tolist()), faults
+    return event_lines(columns, lines.tolist(), counted=counted), faults
 
 
 def _normal(name: str, column: pa.Array, mapping: FieldMapping) -> pa.Array:
@@ -56,32 +85,85 @@ def _normal(name: str, column: pa.Array, mapping: FieldMapping) -> pa.Array:
     if name == "time":
         shift = pa.scalar(timedelta(days=mapping.shift_days), pa.duration("us"))
         return pc.add(times(column, mapping.zone), shift)
-    if name in ("quantity", "price"):
+    if name in _NUMBERS:
         return numbers(column)
-    if name == "type":
-        return _types(texts(column), mapping)
+    if name == "robot":
+        return pc.if_else(flags(column)[0], True, _UNSAID)
+    if name in ("type", "channel"):
+        return _ours(texts(column), mapping.values.get(name, {}))
     return texts(column)
 
 
-def _types(text: pa.Array, mapping: FieldMapping) -> pa.Array:
-    """Return event types by our names, whatever the file calls them."""
+def _ours(text: pa.Array, values: Mapping[str, str]) -> pa.Array:
+    """Return words by our names, whatever the file calls them."""
     coded = text.dictionary_encode()
-    ours = [mapping.values.get(name, name.lower()) for name in coded.dictionary.to_pylist()]
+    ours = [values.get(word, word.lower()) for word in coded.dictionary.to_pylist()]
     return pa.DictionaryArray.from_arrays(coded.indices, pa.array(ours, pa.string())).cast(
         pa.string()
     )
 
 
-def _checks(columns: dict[str, pa.Array], came: dict[str, pa.Array]) -> list[Check]:
-    """Return the demands of `Event.check`, in its order."""
-    checks = [
-        id_check(name, columns[name], required=True) for name in _REQUIRED_IDS if name in columns
+def _counted(columns: Columns, now: datetime) -> Columns:
+    """Return the fields that count otherwise than the file says them."""
+    counted: Columns = {}
+    time = columns["time"]
+    ahead = pc.greater(time, pa.scalar(now + LIKELY_AHEAD, time.type))
+    if pc.any(ahead).as_py():
+        counted["time"] = pc.if_else(ahead, pa.scalar(now, time.type), time).cast(pa.int64())
+    if "user_agent" in columns:
+        robots = _robots(columns["user_agent"])
+        if robots.any():
+            said = as_mask(columns["robot"]) if "robot" in columns else np.False_
+            counted["robot"] = pc.if_else(pa.array(robots | said), True, _UNSAID)
+    return counted
+
+
+def _robots(user_agents: pa.Array) -> Mask:
+    """Return (n,) whether each row's software calls itself a robot."""
+    coded = user_agents.dictionary_encode()
+    told = np.array([is_robot(name) for name in coded.dictionary.to_pylist()] + [False])
+    robots: Mask = told[np.asarray(coded.indices.fill_null(len(told) - 1))]
+    return robots
+
+
+def _checks(columns: Columns, came: Columns, now: datetime) -> list[Check]:
+    """Return the demands of intake, then those of `Event.check` in its order."""
+    return [
+        *_checks_of_intake(columns, came, now),
+        *_checks_of_ids(columns),
+        *_checks_of_values(columns, came),
+        *_checks_of_type(columns, came),
     ]
+
+
+def _checks_of_intake(columns: Columns, came: Columns, now: datetime) -> list[Check]:
+    """Return what gRPC asks of an event too, before the event is one."""
+    checks = [word_check("type", columns["type"], came["type"], _TYPES, required=True)]
+    if "channel" in columns:
+        checks.append(word_check("channel", columns["channel"], came["channel"], _CHANNELS))
+    time = columns["time"]
+    ahead = as_mask(pc.greater(time, pa.scalar(now + MOST_AHEAD, time.type)))
+    checks.append(Check("time", ahead, came["time"], AHEAD_WANTED))
+    if "attribution_token" in columns:
+        token = columns["attribution_token"]
+        checks.append(text_check("attribution_token", token, MOST_TOKEN_BYTES))
+    if "robot" in columns:
+        checks.append(Check("robot", flags(came["robot"])[1], came["robot"], "true or false"))
+    return checks
+
+
+def _checks_of_ids(columns: Columns) -> list[Check]:
+    checks = []
+    if "event_id" in columns:
+        checks.append(id_check("event_id", columns["event_id"], required=True))
+    needs_item = ~_is_of(columns, *WITHOUT_ITEM)
+    checks.append(id_check("item_id", columns["item_id"], required=needs_item))
     checks += [id_check(name, columns[name]) for name in _IDS if name in columns]
-    checks.append(_somebody(columns))
-    unknown = ~as_mask(pc.is_in(columns["type"], pa.array(list(map(str, EVENT_TYPES)))))
-    checks.append(Check("type", unknown, came["type"], f"one of {', '.join(EVENT_TYPES)}"))
-    checks.append(_time_check(columns["time"], came["time"]))
+    return [*checks, _somebody(columns)]
+
+
+def _checks_of_values(columns: Columns, came: Columns) -> list[Check]:
+    checks = [_time_check(columns["time"], came["time"])]
     if "quantity" in columns:
         checks.append(quantity_check(columns["quantity"], came["quantity"]))
     if "price" in columns:
@@ -89,7 +171,26 @@ def _checks(columns: dict[str, pa.Array], came: dict[str, pa.Array]) -> list[Che
     return checks
 
 
-def _somebody(columns: dict[str, pa.Array]) -> Check:
+def _checks_of_type(columns: Columns, came: Columns) -> list[Check]:
+    n_rows = len(columns["type"])
+    rated, searched = _is_of(columns, EventType.RATING), _is_of(columns, EventType.SEARCH)
+    viewed = _is_of(columns, EventType.CATEGORY_VIEW)
+    rating = columns.get("rating", pa.nulls(n_rows, pa.float64()))
+    nothing = pa.nulls(n_rows, pa.string())
+    query, category = columns.get("query", nothing), columns.get("category", nothing)
+    return [
+        rating_check(rating, came.get("rating", nothing), required=rated),
+        text_check("query", query, MOST_QUERY_BYTES, required=searched),
+        text_check("category", category, MOST_CATEGORY_BYTES, required=viewed),
+    ]
+
+
+def _is_of(columns: Columns, *kinds: EventType) -> Mask:
+    """Return (n,) whether each row is of one of these types."""
+    return as_mask(pc.is_in(columns["type"], pa.array([*map(str, kinds)], pa.string())))
+
+
+def _somebody(columns: Columns) -> Check:
     given = [columns[name] for name in _WHO if name in columns]
     nobody = as_mask(pc.is_null(pc.coalesce(*given)))
     return Check("user_id", nobody, given[0], "a user_id, visitor_id or session_id")

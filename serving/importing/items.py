@@ -11,7 +11,7 @@ from serving.importing.checks import source as source_of
 from serving.importing.encode import item_lines
 from serving.importing.mapping import FieldMapping
 from serving.importing.normal import flags, numbers, texts
-from serving.importing.readers import Batch
+from serving.importing.tables import Batch
 from serving.log.records import ITEM_FIELDS, Lines
 
 _MOST_CHARACTERS = {"title": 1_000, "category": 1_000, "brand": 200, "url": 2_000}

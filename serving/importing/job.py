@@ -1,22 +1,17 @@
-"""One file into the log: read, map, check, append, count."""
+"""One file into the log: read, check, append, count."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from recsys.events import Position, RecordKind
-from serving.importing.events import events_of
-from serving.importing.items import items_of
-from serving.importing.mapping import FieldMapping
-from serving.importing.readers import Batch, open_table, said_as_unreadable
+from recsys.events import Position
+from serving.importing.prepared import ImportJob, Prepared, open_source
+from serving.importing.readers import said_as_unreadable
 from serving.importing.rejects import RejectsFile
-from serving.log.records import EVENT_FIELDS, ITEM_FIELDS
 from serving.log.writer import Placed, Writer
-
-_FIELDS = {RecordKind.EVENT: EVENT_FIELDS, RecordKind.ITEM: ITEM_FIELDS}
-_ROWS = {RecordKind.EVENT: events_of, RecordKind.ITEM: items_of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,28 +46,17 @@ class Imported:
 
     rejects: file of the rejected rows, None where there is none.
     last_position: of the log after the last batch; 0 where nothing was appended.
+    skipped: how often something stood in the file that means nothing here, by its name.
     """
 
     counts: ImportCounts
     rejects: Path | None
     last_position: Position
+    skipped: Mapping[str, int] = field(default_factory=Counter)
 
 
 Progress = Callable[[ImportCounts, int | None], None]
 """Told, after each durable batch, the counts so far and how many rows the file has, if known."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImportJob:
-    """What to make of a file.
-
-    kind: of the records. mapping: where their fields come from.
-    rejects_folder: where unusable rows are written.
-    """
-
-    kind: RecordKind
-    mapping: FieldMapping
-    rejects_folder: Path
 
 
 def import_file(file: Path, job: ImportJob, *, writer: Writer, progress: Progress) -> Imported:
@@ -81,23 +65,22 @@ def import_file(file: Path, job: ImportJob, *, writer: Writer, progress: Progres
     Stopped anywhere, it can be run again: events that are in are duplicates then.
     Raises NotFound, InvalidInput, Unavailable.
     """
-    table = open_table(file)
-    mapping = job.mapping.for_file(file, _FIELDS[job.kind], table.columns)
-    counts, last = ImportCounts(), Position(0)
+    with said_as_unreadable(file):
+        source = open_source(file, job)
+    counts, last, skipped = ImportCounts(), Position(0), Counter[str]()
     with RejectsFile(job.rejects_folder, file) as rejects, said_as_unreadable(file):
-        for batch in table.batches():
-            lines, faults = _ROWS[job.kind](batch, mapping)
-            rejected = rejects.write(batch, faults)
-            placed = writer.append(lines) if len(lines) else None
+        for batch in source.batches():
+            rejects.write(batch.rejects)
+            placed = writer.append(batch.lines) if len(batch.lines) else None
             last = placed.last_position if placed else last
-            counts += _counted(batch, placed, rejected)
+            skipped.update(batch.skipped)
+            counts += _counted(batch, placed)
             counts.check()
-            progress(counts, table.n_rows)
-    return Imported(counts, rejects.path if counts.rejected else None, last)
+            progress(counts, source.n_rows)
+    return Imported(counts, rejects.path if counts.rejected else None, last, skipped)
 
 
-def _counted(batch: Batch, placed: Placed | None, rejected: int) -> ImportCounts:
+def _counted(batch: Prepared, placed: Placed | None) -> ImportCounts:
     accepted = placed.n_new if placed else 0
     duplicates = len(placed.positions) - accepted if placed else 0
-    rows_read = batch.rows.num_rows + len(batch.broken)
-    return ImportCounts(rows_read, accepted, duplicates, rejected)
+    return ImportCounts(batch.n_rows, accepted, duplicates, len(batch.rejects))

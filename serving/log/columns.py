@@ -19,7 +19,7 @@ _EVENT_JSON = pa.schema(
     [
         field.with_type(pa.int64()) if field.name == "time" else field.with_nullable(True)
         for field in schema.EVENTS
-        if field.name not in ("position", "item_row", "day")
+        if field.name not in ("position", "item_row", "day", "received")
     ]
 )
 _ITEM_JSON = pa.schema(
@@ -29,14 +29,17 @@ _ITEM_JSON = pa.schema(
         if field.name not in ("position", "item_row")
     ]
 )
-_DEFAULTS = {"quantity": 1.0, "available": True}
+_DEFAULTS = {"quantity": 1.0, "robot": False, "available": True}
+_INSTANT = pa.timestamp("us", tz="UTC")
 
 
 def event_columns(rows: RawRows) -> pa.Table:
     """Return the event records of the log as rows of `schema.EVENTS`."""
     found = _parsed(rows, _EVENT_JSON)
-    time = found["time"].cast(pa.timestamp("us", tz="UTC"))
-    return _table(rows, found, schema.EVENTS, {"time": time, "day": time.cast(pa.date32())})
+    time = found["time"].cast(_INSTANT)
+    received = pa.chunked_array([pa.array(rows.received).cast(_INSTANT)])
+    made = {"time": time, "day": time.cast(pa.date32()), "received": received}
+    return _table(rows, found, schema.EVENTS, made)
 
 
 def item_columns(rows: RawRows) -> pa.Table:

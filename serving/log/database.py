@@ -10,36 +10,43 @@ from pathlib import Path
 import apsw
 
 from recsys.errors import Unavailable
+from serving.log.durable import synced
 
 BUSY_TIMEOUT_MS = 15_000
 _CACHE_KIB = 65_536
 _CHECKPOINT_PAGES = 8_192
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS records(
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
+CREATE TABLE blocks(
+    last INTEGER PRIMARY KEY AUTOINCREMENT,
+    first INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    item_row INTEGER NOT NULL,
+    received INTEGER NOT NULL,
+    item_rows BLOB NOT NULL,
     payload BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS items(row INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS digests(digest BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS quarantine(
+CREATE TABLE digests(last INTEGER PRIMARY KEY, day INTEGER NOT NULL, digests BLOB NOT NULL);
+CREATE TABLE items(row INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE);
+CREATE TABLE quarantine(
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     received INTEGER NOT NULL,
-    field TEXT NOT NULL,
     reason TEXT NOT NULL,
+    message TEXT NOT NULL,
+    field TEXT NOT NULL,
     payload TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS marks(name TEXT PRIMARY KEY, position INTEGER NOT NULL);
+CREATE TABLE marks(name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
+"""blocks: the records (`serving.log.blocks`). digests: of the event ids of each commit, 16 bytes
+each, under its last position and the day of its receipt; they outlive the events."""
 
 
 def connect(path: Path) -> apsw.Connection:
     """Return a connection to the log at `path`, made with its tables where it is new.
 
     Every commit through it is on the disk before it returns (WAL, `synchronous=FULL`), and
-    deleted rows are overwritten. Raises apsw.Error where the file cannot be used.
+    deleted rows are overwritten. Raises apsw.Error or OSError where the file cannot be used, and
+    Unavailable where it has the tables of an older version.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     try:
@@ -48,6 +55,14 @@ def connect(path: Path) -> apsw.Connection:
         connection.close(True)
         raise
     return connection
+
+
+def last_position(connection: apsw.Connection) -> int:
+    """Return the highest position ever given; SQLite keeps it when blocks are deleted."""
+    found: int | None = connection.execute(
+        "SELECT max(seq) FROM sqlite_sequence WHERE name = 'blocks'"
+    ).get
+    return found or 0
 
 
 @contextmanager
@@ -68,6 +83,14 @@ def unavailable(doing: str, error: Exception) -> Unavailable:
     )
 
 
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and what is missing above it, so that a power cut does not undo it."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in {folder, *missing}:  # the folder each time: its last sync may have failed
+        synced(made.parent)
+
+
 def _prepare(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     _to_wal(connection)
@@ -75,8 +98,27 @@ def _prepare(connection: apsw.Connection) -> None:
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}").fetchall()
-    if connection.execute("SELECT count(*) FROM sqlite_master WHERE name='marks'").get == 0:
-        connection.execute(f"BEGIN IMMEDIATE; {_TABLES} COMMIT")
+    if not _has_tables(connection):
+        _make_tables(connection)
+
+
+def _has_tables(connection: apsw.Connection) -> bool:
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "records" in found:
+        raise Unavailable(
+            f"the event log {connection.filename} was made by a version of this program that is "
+            "no longer supported. Move the data folder aside and import its files into a new one",
+            reason="LOG_OUTDATED",
+        )
+    return "marks" in found
+
+
+def _make_tables(connection: apsw.Connection) -> None:
+    """Make the tables, unless another process made them at the same moment."""
+    connection.execute("BEGIN IMMEDIATE")
+    if not _has_tables(connection):
+        connection.execute(_TABLES)
+    connection.execute("COMMIT")
 
 
 def _to_wal(connection: apsw.Connection) -> None:

@@ -14,6 +14,8 @@ from serving.log.lake import Drawn, Lake
 from serving.log.tail import DRAINED_THROUGH, LogTail
 
 CHUNK = 200_000
+DRAIN_ASKED_THROUGH = "drain_asked_through"
+"""Mark of the log: who set it waits until the lake holds the records up to it."""
 _NOTHING = Position(0)
 
 
@@ -23,6 +25,14 @@ class Drained:
 
     records: int
     position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What stands before the drain: how many positions, and whether somebody waits for them."""
+
+    records: int
+    asked: bool
 
 
 class Drain:
@@ -35,6 +45,13 @@ class Drain:
         self._log = log
         self._lake = lake
         self._releases_folder = releases_folder
+
+    def waiting(self) -> Waiting:
+        """Return what waits for the drain. Raises Unavailable."""
+        marks = self._log.marks()
+        drained = marks.get(DRAINED_THROUGH, _NOTHING)
+        asked = marks.get(DRAIN_ASKED_THROUGH, _NOTHING) > drained
+        return Waiting(self._log.last_position() - drained, asked)
 
     def run_once(self, limit: int = CHUNK) -> Drained:
         """Move at most `limit` records and return what was moved; 0 records: nothing waits.

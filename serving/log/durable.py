@@ -25,6 +25,11 @@ def commits(table: Path) -> list[Path]:
     return sorted(log_folder(table).glob("[0-9]*.json"))
 
 
+def checkpoints(table: Path) -> list[Path]:
+    """Return the checkpoint files of a table, oldest first."""
+    return sorted(log_folder(table).glob("[0-9]*.checkpoint*.parquet"))
+
+
 def make_durable(table: Path, new_commits: Sequence[Path]) -> None:
     """Return when these commits, the files they add and all folders up to them are on the disk.
 
@@ -41,8 +46,7 @@ def make_durable(table: Path, new_commits: Sequence[Path]) -> None:
 def make_checkpoint_durable(table: Path) -> None:
     """Return when the table's newest checkpoint is on the disk."""
     folder = log_folder(table)
-    newest = sorted(folder.glob("*.checkpoint*.parquet"))[-1:]
-    for path in (*newest, folder / "_last_checkpoint", folder):
+    for path in (*checkpoints(table)[-1:], folder / "_last_checkpoint", folder):
         if path.exists():
             synced(path)
 
@@ -56,7 +60,7 @@ def repair(table: Path) -> list[Path]:
     """
     last = commits(table)[-1:]
     torn_commit = [commit for commit in last if not _whole(table, commit)]
-    torn = [*_torn_checkpoint(log_folder(table)), *torn_commit]
+    torn = [*_torn_checkpoint(table), *torn_commit]
     if torn:
         move_aside(table, torn)
     if last and not torn_commit:
@@ -71,10 +75,14 @@ def move_aside(table: Path, files: Sequence[Path]) -> None:
     synced(log_folder(table))
 
 
-def _torn_checkpoint(folder: Path) -> list[Path]:
-    """Return the checkpoint files to move aside; commits are kept, so they can be made again."""
-    pointer = folder / "_last_checkpoint"
-    newest = sorted(folder.glob("*.checkpoint*.parquet"))[-1:]
+def _torn_checkpoint(table: Path) -> list[Path]:
+    """Return the checkpoint files to move aside.
+
+    Only the newest can be torn. Commits are deleted behind older ones alone, which were made
+    durable before, so nothing is missing without it.
+    """
+    pointer = log_folder(table) / "_last_checkpoint"
+    newest = checkpoints(table)[-1:]
     try:
         intact = not pointer.exists() or "version" in orjson.loads(pointer.read_bytes())
     except orjson.JSONDecodeError:

@@ -37,15 +37,18 @@ class Rejected:
     """An event that cannot be used, kept so that nobody has to guess what was lost.
 
     payload: what came, as text.
-    reason: what is wrong with it, in words.
+    reason: machine-readable, such as INVALID_INPUT. message: the same in words.
     field: path of the field at fault.
     received: when it came, UTC.
+    number: under which it is kept, > 0, never used twice; 0 until then.
     """
 
     payload: str
     reason: str
+    message: str
     field: str
     received: datetime
+    number: int = 0
 
 
 class EventLog(Protocol):
@@ -55,9 +58,12 @@ class EventLog(Protocol):
     for good; what `append` returned survives the process and the machine.
     """
 
-    async def append(self, records: Sequence[Record]) -> Appended:
+    async def append(
+        self, records: Sequence[Record], rejected: Sequence[Rejected] = ()
+    ) -> Appended:
         """Store the records and return them with positions; they are durable on return.
 
+        rejected: events that cannot be used, kept aside in the same commit.
         Raises Unavailable, with nothing stored, when the log cannot commit.
         """
         ...
@@ -70,10 +76,13 @@ class EventLog(Protocol):
         """Return the highest position ever given, 0 for a new log."""
         ...
 
-    async def quarantine(self, rejected: Sequence[Rejected]) -> None:
-        """Keep events that cannot be used, durably, beside the log."""
+    async def quarantined(self, limit: int, *, before: int = 0) -> Sequence[Rejected]:
+        """Return at most `limit` rejected events, newest first.
+
+        before: only those with a lower number, 0: from the newest on.
+        """
         ...
 
-    async def quarantined(self, limit: int) -> Sequence[Rejected]:
-        """Return the newest rejected events, newest first."""
+    async def resolve(self, numbers: Sequence[int]) -> int:
+        """Take the rejected events of these numbers out; return how many there were."""
         ...

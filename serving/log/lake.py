@@ -1,39 +1,31 @@
-"""The lake: Delta tables of all events, items and item numbers, for training and erasure."""
+"""The lake: Delta tables of events, items and item numbers, and what they add up to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import (
-    CommitProperties,
-    DeltaTable,
-    PostCommitHookProperties,
-    Transaction,
-    WriterProperties,
-    write_deltalake,
-)
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from recsys.errors import Unavailable
 from recsys.events import Position
+from recsys.robots import RobotRule
 from serving.log import schema
-from serving.log.durable import (
-    commits,
-    make_checkpoint_durable,
-    make_durable,
-    move_aside,
-    repair,
-    synced,
-)
+from serving.log.commits import COMPRESSED, NO_HOOKS, durable_commit
+from serving.log.compaction import compact, steps_of
+from serving.log.customers import CustomersTable
+from serving.log.durable import commits, make_durable, repair, synced
+from serving.log.keeping import Keeping
+from serving.log.retention import drop_days, sweep_commits, sweep_files
 
 _DRAIN = "drain"
 _NUMBERED = "vocabulary"
-_CHECKPOINT_EVERY = 50
-_NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
+_SPILL = ".spill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +45,16 @@ class Drawn:
 class Lake:
     """Delta tables in one folder, written by one process at a time (who holds the folder's lock).
 
-    Each table remembers the last position it holds, in the same commit as the rows, so that
-    writing the same records again adds nothing.
+    Each table of facts remembers the last position it holds, in the same commit as the rows, so
+    that writing the same records again adds nothing. Every method raises Unavailable.
     """
 
     def __init__(self, folder: Path) -> None:
         self.events = folder / "events"
         self.items = folder / "items"
         self.vocabulary = folder / "vocabulary"
+        self.customers = folder / "customers"
+        self._counting = CustomersTable(self.events, self.customers, folder / _SPILL)
 
     def open(self) -> list[Path]:
         """Make missing tables, and return files of a torn last commit that were moved aside."""
@@ -69,18 +63,53 @@ class Lake:
             _create(self.vocabulary, schema.VOCABULARY)
             _create(self.items, schema.ITEMS)
             _create(self.events, schema.EVENTS, partition_by=["day"])
+            _create(self.customers, schema.CUSTOMERS)
         return torn
 
     def append(self, drawn: Drawn) -> None:
         """Add what each table does not have yet; all of it is on the disk on return.
 
         Item numbers go first and events last: a reader of the three tables never meets an
-        event of an item without a number. Raises Unavailable.
+        event of an item without a number.
         """
         with said_as_unavailable():
             self._append_vocabulary(drawn)
             _append(self.items, drawn.items, "position", {_DRAIN: drawn.position})
             _append(self.events, drawn.events, "position", {_DRAIN: drawn.position})
+
+    def tidy(self, keeping: Keeping, now: datetime) -> Iterator[None]:
+        """Drop days out of keeping, compact small files, delete what is superfluous.
+
+        Yields after each step of bounded work; records may be appended between two.
+        """
+        with said_as_unavailable():
+            if keeping.events_days:
+                drop_days(self.events, (now - timedelta(days=keeping.events_days)).date())
+        yield
+        for table in self._facts():
+            with said_as_unavailable():
+                steps = steps_of(table)
+            for step in steps:
+                with said_as_unavailable():
+                    compact(table, step)
+                yield
+        for table in self._tables():
+            with said_as_unavailable():
+                sweep_files(table, keeping.versions)
+                sweep_commits(table, now - keeping.versions)
+            yield
+
+    def write_customers(self, rule: RobotRule | None) -> bool:
+        """Bring the customers table up to the events; return False where it is already.
+
+        It may run in another thread, beside every other method but `open`.
+        """
+        with said_as_unavailable():
+            return self._counting.write(rule)
+
+    def stop(self) -> None:
+        """Let `write_customers` end soon, whatever thread it runs in; it raises Unavailable."""
+        self._counting.stop()
 
     def last_row(self) -> int:
         """Return the highest item number the lake holds, -1 for none."""
@@ -93,8 +122,11 @@ class Lake:
         with said_as_unavailable():
             return {table.name: DeltaTable(table).version() for table in self._tables()}
 
-    def _tables(self) -> Sequence[Path]:
+    def _facts(self) -> Sequence[Path]:
         return (self.vocabulary, self.items, self.events)
+
+    def _tables(self) -> Sequence[Path]:
+        return (*self._facts(), self.customers)
 
     def _append_vocabulary(self, drawn: Drawn) -> None:
         last: int | None = pc.max(drawn.vocabulary["item_row"]).as_py()
@@ -139,33 +171,14 @@ def _append(path: Path, rows: pa.Table, numbered_by: str, done: dict[str, int]) 
         rows = rows.filter(pc.greater(rows[numbered_by], held))
     if not rows.num_rows:
         return
-    before = table.version()
-    write_deltalake(
-        table,
-        rows,
-        mode="append",
-        writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
-        commit_properties=CommitProperties(
-            app_transactions=[Transaction(name, version) for name, version in done.items()]
-        ),
-        post_commithook_properties=_NO_HOOKS,
-    )
-    _keep(path, [one for one in commits(path) if int(one.stem) > before])
-    _checkpoint(path, before)
-
-
-def _keep(path: Path, new_commits: list[Path]) -> None:
-    """Make the commits durable, or undo them: a second fsync after a failed one proves nothing."""
-    try:
-        make_durable(path, new_commits)
-    except OSError:
-        move_aside(path, new_commits)
-        raise
-
-
-def _checkpoint(path: Path, before: int) -> None:
-    """Write a checkpoint now and then, only of commits that are on the disk already."""
-    table = DeltaTable(path)
-    if table.version() // _CHECKPOINT_EVERY > before // _CHECKPOINT_EVERY:
-        table.create_checkpoint()
-        make_checkpoint_durable(path)
+    with durable_commit(path) as opened:
+        write_deltalake(
+            opened,
+            rows,
+            mode="append",
+            writer_properties=COMPRESSED,
+            commit_properties=CommitProperties(
+                app_transactions=[Transaction(name, version) for name, version in done.items()]
+            ),
+            post_commithook_properties=NO_HOOKS,
+        )

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Any, Self
 
+import numpy as np
 import orjson
 
 from recsys.catalog import Item
-from recsys.events import Event, EventType, Record, RecordKind
+from recsys.events import Channel, Event, EventType, Record, RecordKind
 
 DIGEST_BYTES = 16
+MICROSECONDS_A_DAY = 86_400_000_000
+NEWLINE = b"\n"
+_EVENT = RecordKind.EVENT.value
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 EVENT_FIELDS = tuple(field.name for field in fields(Event))
 ITEM_FIELDS = tuple(field.name for field in fields(Item))
-_DEFAULTS = {
-    kind: tuple(field.default if field.default is not MISSING else None for field in fields(fact))
-    for kind, fact in ((RecordKind.EVENT, Event), (RecordKind.ITEM, Item))
-}
-_VALUES = {
-    RecordKind.EVENT: attrgetter(*EVENT_FIELDS),
-    RecordKind.ITEM: attrgetter(*ITEM_FIELDS),
-}
+
+_Form = tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]], tuple[Any, ...]]
+"""Of a kind of fact: the names of its fields, what reads them all, their defaults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +35,26 @@ class Lines:
     """Records ready to be stored, as parallel columns: the form in which many travel fast.
 
     kinds: `event` or `item`.
-    item_ids: the item each record is about.
-    digests: 16 bytes of each event's id, None for an item.
-    payloads: JSON of each fact.
+    item_ids: the item each record is about; empty for an event without one.
+    digests: 16 bytes of each event's id, end to end; items have none.
+    payload: JSON of each fact, one a line.
     """
 
     kinds: Sequence[str]
     item_ids: Sequence[str]
-    digests: Sequence[bytes | None]
-    payloads: Sequence[bytes]
+    digests: bytes
+    payload: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.digests) != DIGEST_BYTES * self.kinds.count(_EVENT):
+            raise ValueError(
+                f"{len(self.digests)} bytes of digests for the events among {self.kinds}"
+            )
+        if self.payload.count(NEWLINE) != max(len(self.kinds) - 1, 0):
+            raise ValueError(f"{len(self.kinds)} records in another number of lines")
 
     def __len__(self) -> int:
-        return len(self.payloads)
+        return len(self.kinds)
 
     @classmethod
     def of(cls, records: Sequence[Record]) -> Self:
@@ -55,8 +63,18 @@ class Lines:
         return cls(
             [record.kind.value for record in records],
             [fact.item_id for fact in facts],
-            [digest_of(fact.event_id) if isinstance(fact, Event) else None for fact in facts],
-            [encode(fact) for fact in facts],
+            b"".join([digest_of(fact.event_id) for fact in facts if isinstance(fact, Event)]),
+            NEWLINE.join([encode(fact) for fact in facts]),
+        )
+
+    def chosen(self, mask: Sequence[bool]) -> Lines:
+        """Return the lines where the mask is true."""
+        of_events = [new for kind, new in zip(self.kinds, mask, strict=True) if kind == _EVENT]
+        return Lines(
+            list(compress(self.kinds, mask)),
+            list(compress(self.item_ids, mask)),
+            b"".join(compress(split_digests(self.digests), of_events)),
+            NEWLINE.join(compress(self.payload.split(NEWLINE), mask)),
         )
 
     @classmethod
@@ -65,10 +83,10 @@ class Lines:
         if len(parts) == 1:
             return parts[0]
         return cls(
-            [kind for part in parts for kind in part.kinds],
-            [item_id for part in parts for item_id in part.item_ids],
-            [digest for part in parts for digest in part.digests],
-            [payload for part in parts for payload in part.payloads],
+            list(chain.from_iterable(part.kinds for part in parts)),
+            list(chain.from_iterable(part.item_ids for part in parts)),
+            b"".join([part.digests for part in parts]),
+            NEWLINE.join([part.payload for part in parts if len(part)]),
         )
 
 
@@ -77,14 +95,17 @@ def digest_of(event_id: str) -> bytes:
     return blake2b(event_id.encode(), digest_size=DIGEST_BYTES).digest()
 
 
+def split_digests(digests: bytes) -> list[bytes]:
+    """Return the single digests of those laid end to end."""
+    return list(np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}").tolist())
+
+
 def encode(fact: Event | Item) -> bytes:
     """Return a fact as JSON: fields in the order of the class, defaults left out."""
-    kind = RecordKind.EVENT if isinstance(fact, Event) else RecordKind.ITEM
+    names, values, defaults = _EVENT_FORM if isinstance(fact, Event) else _ITEM_FORM
     document = {
         name: value
-        for name, value, default in zip(
-            _NAMES[kind], _VALUES[kind](fact), _DEFAULTS[kind], strict=True
-        )
+        for name, value, default in zip(names, values(fact), defaults, strict=True)
         if value != default
     }
     if isinstance(fact, Event):
@@ -100,16 +121,10 @@ def decode(kind: str, payload: bytes) -> Event | Item:
     if kind == RecordKind.ITEM:
         return Item(**document)
     document["type"] = EventType(document["type"])
+    if "channel" in document:
+        document["channel"] = Channel(document["channel"])
     document["time"] = _EPOCH + timedelta(microseconds=document["time"])
     return Event(**document)
-
-
-def records_of(rows: Iterable[tuple[int, str, int, bytes]]) -> list[Record]:
-    """Return the records of rows of the log: position, kind, item row, payload."""
-    return [
-        Record(decode(kind, payload), position=position, item_row=item_row)
-        for position, kind, item_row, payload in rows
-    ]
 
 
 def microseconds(time: datetime) -> int:
@@ -122,4 +137,14 @@ def instant(value: int) -> datetime:
     return _EPOCH + timedelta(microseconds=value)
 
 
-_NAMES = {RecordKind.EVENT: EVENT_FIELDS, RecordKind.ITEM: ITEM_FIELDS}
+def _form(fact: type[Event] | type[Item], names: tuple[str, ...]) -> _Form:
+    defaults = [field.default for field in fields(fact)]
+    return (
+        names,
+        attrgetter(*names),
+        tuple(None if default is MISSING else default for default in defaults),
+    )
+
+
+_EVENT_FORM = _form(Event, EVENT_FIELDS)
+_ITEM_FORM = _form(Item, ITEM_FIELDS)

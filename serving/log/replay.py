@@ -1,58 +1,113 @@
-"""Events read back from the lake: for states that must be made again, and for audiences."""
+"""Events read back from log and lake, for states that must be made again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
+from pyarrow.dataset import Dataset, dataset
 
-from recsys.arrays import Kinds
-from recsys.events import EVENT_CODES, Position
-from recsys.state import ENTRY, Entries
+from recsys.arrays import Kinds, Scores
+from recsys.events import EVENT_CODES, Position, RecordKind
+from recsys.state import Entries, packed, ties_of
+from serving.log import schema
+from serving.log.columns import event_columns
 from serving.log.lake import said_as_unavailable
-from serving.state.changes import PackedEvents
+from serving.log.tail import LogTail
+from serving.state.changes import REMEMBERED, PackedEvents
 from serving.state.keys import IdKind
 
-_COLUMNS = (
-    "position", "time", "type", "item_row", "quantity", "user_id", "visitor_id", "session_id",
+FAR_BEHIND = 50_000
+"""Records behind which the lake, read by columns, is much faster than the log."""
+
+COLUMNS = (
+    "time", "type", "item_row", "quantity", "rating", "event_id",
+    "user_id", "visitor_id", "session_id",
 )  # fmt: skip
+"""What `packed_events` reads of the lake's events."""
+
+_RECORDS_A_STEP = 20_000
 _ROWS_A_STEP = 262_144
 _KINDS = tuple(IdKind)
+_REMEMBERED = sorted(kind.value for kind in REMEMBERED)
 
 
-def events_between(lake_folder: Path, after: Position, through: Position) -> Iterator[PackedEvents]:
-    """Yield the lake's events with after < position <= through, in steps, in no certain order.
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Events that follow a position.
 
-    Raises Unavailable when the lake cannot be read.
+    through: all events up to here are in this step or in earlier ones.
     """
+
+    events: PackedEvents
+    through: Position
+
+
+def events_behind(
+    tail: LogTail, lake_folder: Path, after: Position, until: Position | None = None
+) -> Iterator[Step]:
+    """Yield every event that states remember behind a position, up to another or the end.
+
+    From the lake where the log no longer has them, or would take long; then from the log. An
+    event may come twice. Raises Unavailable when log or lake cannot be read.
+    """
+    last = tail.last_position() if until is None else until
+    while after < last:
+        drained = min(tail.drained_through, last)
+        if after < max(tail.trimmed_through, drained - FAR_BEHIND):
+            for events in _events_between(lake_folder, after, drained):
+                yield Step(events, after)
+            after = drained
+            yield Step(PackedEvents.of([]), after)
+        through = min(tail.end_of(after, _RECORDS_A_STEP), last)
+        if through == after:
+            return
+        rows = tail.rows(RecordKind.EVENT, after, through)
+        if tail.trimmed_through <= after:  # else it was trimmed before it was read
+            yield Step(packed_events(event_columns(rows)), through)
+            after = through
+
+
+def packed_events(rows: pa.Table) -> PackedEvents:
+    """Return those of the lake's event rows that states remember."""
+    rows = rows.filter(pc.is_in(rows["type"], pa.array(_REMEMBERED)))
+    owners = _owners(rows).combine_chunks().dictionary_encode()
+    if isinstance(owners, pa.ChunkedArray):
+        owners = owners.combine_chunks()
+    names = [(_KINDS[int(name[0])], name[1:]) for name in owners.dictionary.to_pylist()]
+    groups = owners.indices.to_numpy().astype(np.int32)
+    return PackedEvents(names, groups, _entries(rows))
+
+
+def _events_between(
+    lake_folder: Path, after: Position, through: Position
+) -> Iterator[PackedEvents]:
+    """Yield the lake's events with after < position <= through, in steps, in no certain order."""
     with said_as_unavailable():
         table = lake_folder / "events"
         if not DeltaTable.is_deltatable(str(table)):
             return
         behind = (pc.field("position") > after) & (pc.field("position") <= through)
-        dataset = DeltaTable(table).to_pyarrow_dataset()
-        batches = dataset.to_batches(columns=list(_COLUMNS), filter=behind, batch_size=_ROWS_A_STEP)
-        for rows in _gathered(batches):
-            yield _packed(rows)
-
-
-def recent_customers(lake_folder: Path, limit: int) -> list[str]:
-    """Return the users with the newest events, newest first, at most `limit`."""
-    with said_as_unavailable():
-        table = lake_folder / "events"
-        if not DeltaTable.is_deltatable(str(table)):
-            return []
-        known = pc.field("user_id") != ""
-        rows = DeltaTable(table).to_pyarrow_dataset().to_table(["user_id", "time"], filter=known)
-        newest = rows.group_by("user_id").aggregate([("time", "max")])
-        order = pc.select_k_unstable(
-            newest, limit, [("time_max", "descending"), ("user_id", "ascending")]
+        wanted = behind & pc.field("type").isin(_REMEMBERED)
+        batches = event_files(table).to_batches(
+            columns=list(COLUMNS), filter=wanted, batch_size=_ROWS_A_STEP
         )
-        return list(newest["user_id"].take(order).to_pylist())
+        for rows in _gathered(batches):
+            yield packed_events(rows)
+
+
+def event_files(table: Path) -> Dataset:
+    """Return the files of the events table's present version, without the column `day`.
+
+    Read by Arrow itself: the engine's own way through Python can abort a process that ends.
+    """
+    columns = schema.EVENTS.remove(schema.EVENTS.get_field_index("day"))
+    return dataset(DeltaTable(table).file_uris(), schema=columns, format="parquet")
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -67,15 +122,6 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(waiting)
 
 
-def _packed(rows: pa.Table) -> PackedEvents:
-    owners = _owners(rows).combine_chunks().dictionary_encode()
-    if isinstance(owners, pa.ChunkedArray):
-        owners = owners.combine_chunks()
-    names = [(_KINDS[int(name[0])], name[1:]) for name in owners.dictionary.to_pylist()]
-    groups = owners.indices.to_numpy().astype(np.int32)
-    return PackedEvents(names, groups, _entries(rows))
-
-
 def _owners(rows: pa.Table) -> pa.ChunkedArray:
     """Return whom each event counts for: one digit for the kind of id, then the id."""
     user, visitor, session = (rows[f"{kind.value}_id"] for kind in _KINDS)
@@ -86,13 +132,14 @@ def _owners(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def _entries(rows: pa.Table) -> Entries:
-    packed = np.empty(rows.num_rows, dtype=ENTRY)
-    packed["time"] = rows["time"].cast(pa.int64()).to_numpy() // 1_000_000
-    packed["position"] = rows["position"].to_numpy()
-    packed["row"] = rows["item_row"].to_numpy()
-    packed["kind"] = _codes(rows["type"])
-    packed["quantity"] = np.clip(np.rint(rows["quantity"].to_numpy()), 1, 255)
-    return packed
+    times = rows["time"].cast(pa.int64()).to_numpy()
+    return packed(
+        times // 1_000_000,
+        ties_of(times, rows["event_id"].to_pylist()),
+        rows["item_row"].to_numpy(),
+        _codes(rows["type"]),
+        _quantities(rows),
+    )
 
 
 def _codes(types: pa.ChunkedArray) -> Kinds:
@@ -100,3 +147,9 @@ def _codes(types: pa.ChunkedArray) -> Kinds:
     names = pa.array([kind.value for kind in EVENT_CODES])
     codes: Kinds = pc.index_in(types, names).to_numpy().astype(np.uint8)
     return codes
+
+
+def _quantities(rows: pa.Table) -> Scores:
+    """Return the number that each entry remembers: the rating of a rating, else pieces."""
+    numbers: Scores = pc.coalesce(rows["rating"], rows["quantity"]).to_numpy()
+    return numbers.astype(np.float32)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+_INSTANT = pa.timestamp("us", tz="UTC")
+
 EVENTS = pa.schema(
     [
         pa.field("position", pa.int64(), nullable=False),
         pa.field("day", pa.date32(), nullable=False),
         pa.field("time", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("received", pa.timestamp("us", tz="UTC"), nullable=False),
         pa.field("type", pa.string(), nullable=False),
         pa.field("item_id", pa.string(), nullable=False),
         pa.field("item_row", pa.int32(), nullable=False),
@@ -20,11 +23,20 @@ EVENTS = pa.schema(
         pa.field("currency", pa.string(), nullable=False),
         pa.field("order_id", pa.string(), nullable=False),
         pa.field("channel", pa.string(), nullable=False),
+        pa.field("outlet", pa.string(), nullable=False),
         pa.field("attribution_token", pa.string(), nullable=False),
+        pa.field("rating", pa.float32()),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("campaign_id", pa.string(), nullable=False),
+        pa.field("robot", pa.bool_(), nullable=False),
         pa.field("event_id", pa.string(), nullable=False),
     ]
 )
-"""One row an event; partitioned by `day`, the UTC date of `time`. Texts not given are empty."""
+"""One row an event; partitioned by `day`, the UTC date of `time`. Texts not given are empty.
+
+received: when the log took the event. item_row: -1 for an event without an item.
+"""
 
 ITEMS = pa.schema(
     [
@@ -50,3 +62,42 @@ VOCABULARY = pa.schema(
     ]
 )
 """The item behind each row; append-only."""
+
+CUSTOMERS = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("customer_id", pa.string(), nullable=False),
+        pa.field("first_seen", _INSTANT, nullable=False),
+        pa.field("last_seen", _INSTANT, nullable=False),
+        pa.field("first_order", _INSTANT),
+        pa.field("last_order", _INSTANT),
+        pa.field("orders", pa.int64(), nullable=False),
+        pa.field("pieces", pa.float64(), nullable=False),
+        pa.field("refunded_pieces", pa.float64(), nullable=False),
+        pa.field("spent", pa.float64()),
+        pa.field("currency", pa.string(), nullable=False),
+        pa.field("events", pa.int64(), nullable=False),
+        pa.field("impressions", pa.int64(), nullable=False),
+        pa.field("clicks", pa.int64(), nullable=False),
+        pa.field("detail_views", pa.int64(), nullable=False),
+        pa.field("searches", pa.int64(), nullable=False),
+        pa.field("cart_additions", pa.int64(), nullable=False),
+        pa.field("wishlist_additions", pa.int64(), nullable=False),
+        pa.field("purchases", pa.int64(), nullable=False),
+        pa.field("refunds", pa.int64(), nullable=False),
+        pa.field("ratings", pa.int64(), nullable=False),
+        pa.field("channel", pa.string(), nullable=False),
+        pa.field("last_email_sent", _INSTANT),
+        pa.field("last_email_opened", _INSTANT),
+        pa.field("last_email_clicked", _INSTANT),
+        pa.field("unsubscribed_at", _INSTANT),
+        pa.field("position", pa.int64(), nullable=False),
+    ]
+)
+"""What the events add up to, one row a customer; robots are left out (`recsys.robots`).
+
+kind: `user`, `visitor` or `session`, the first that an event names. orders: distinct order ids, and
+days with purchases that have none. pieces: bought and kept. spent: of those, in `currency`, which
+is that of most purchases; null where no price is known. channel: of most events. position: of the
+last record of the log among the events.
+"""

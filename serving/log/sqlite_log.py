@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import queue
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import chain
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -16,13 +18,14 @@ from recsys.errors import Unavailable
 from recsys.events import Position, Record
 from serving.clock import Clock
 from serving.log.event_log import Appended, Rejected
-from serving.log.records import Lines
+from serving.log.records import Lines, instant
 from serving.log.tail import LogTail
 from serving.log.writer import Placed, Writer
 
 T = TypeVar("T")
 
 MOST_LINES_A_COMMIT = 20_000
+MOST_WAITING_LINES = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +33,49 @@ class _Waiting:
     """One append that waits for its commit."""
 
     lines: Lines
-    placed: Future[Placed]
+    rejected: Sequence[Rejected]
+    placed: asyncio.Future[Placed]
+
+    def __len__(self) -> int:
+        return len(self.lines) + len(self.rejected)
 
 
 class SqliteLog:
-    """An `EventLog` that several processes may share: one writer thread and one reader each."""
+    """An `EventLog` that several processes may share: one writer thread and one reader each.
+
+    It belongs to the event loop that first appends to it.
+    n_busy: lines refused so far because too many waited.
+    """
 
     def __init__(self, path: Path, *, clock: Clock) -> None:
+        self.n_busy = 0
         self._tail = LogTail(path)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="log-reader")
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._n_waiting = 0
         self._closed = False
-        self._thread = Thread(
-            target=_write_until_closed,
-            args=(self._queue, Writer(path, clock=clock)),
-            name="log-writer",
-            daemon=True,
-        )
+        self._writer = Writer(path, clock=clock)
+        self._thread = Thread(target=self._write_until_closed, name="log-writer", daemon=True)
         self._thread.start()
 
-    async def append(self, records: Sequence[Record]) -> Appended:
+    @property
+    def n_waiting(self) -> int:
+        """How many lines wait for their commit."""
+        return self._n_waiting
+
+    async def append(
+        self, records: Sequence[Record], rejected: Sequence[Rejected] = ()
+    ) -> Appended:
         """Store the records and return them with positions; they are durable on return.
 
         An append that is cancelled may still be committed; sent again, it is a duplicate.
         Raises Unavailable, with nothing stored, when the log cannot commit.
         """
-        placed = await self.append_lines(Lines.of(records))
+        placed = await self.append_lines(Lines.of(records), rejected)
+        received = instant(placed.received)
         return Appended(
             tuple(
-                Record(record.fact, position, item_row) if position else None
+                Record(record.fact, position, item_row, received) if position else None
                 for record, position, item_row in zip(
                     records, placed.positions, placed.item_rows, strict=True
                 )
@@ -66,13 +83,17 @@ class SqliteLog:
             placed.last_position,
         )
 
-    async def append_lines(self, lines: Lines) -> Placed:
-        """Store encoded lines and return where they went; durable on return."""
+    async def append_lines(self, lines: Lines, rejected: Sequence[Rejected] = ()) -> Placed:
+        """Store encoded lines, and what was rejected; return where they went, durable on return."""
         if self._closed:
             raise Unavailable("the event log is closed", reason="LOG_CLOSED")
-        waiting = _Waiting(lines, Future())
+        waiting = _Waiting(lines, rejected, asyncio.get_running_loop().create_future())
+        if self._n_waiting + len(waiting) > MOST_WAITING_LINES:
+            self.n_busy += len(waiting)
+            raise _busy()
+        self._n_waiting += len(waiting)
         self._queue.put(waiting)
-        return await asyncio.wrap_future(waiting.placed)
+        return await waiting.placed
 
     async def read(self, after: Position, limit: int) -> Sequence[Record]:
         """Return at most `limit` records behind position `after`, in order."""
@@ -86,13 +107,13 @@ class SqliteLog:
         """Return (row, item_id) of every item with a row above `after_row`, in order."""
         return await self._in_reader(lambda: self._tail.vocabulary(after_row))
 
-    async def quarantine(self, rejected: Sequence[Rejected]) -> None:
-        """Keep events that cannot be used, durably, beside the log."""
-        await self._in_reader(lambda: self._tail.quarantine(rejected))
+    async def quarantined(self, limit: int, *, before: int = 0) -> Sequence[Rejected]:
+        """Return at most `limit` rejected events, newest first; see `EventLog`."""
+        return await self._in_reader(lambda: self._tail.quarantined(limit, before=before))
 
-    async def quarantined(self, limit: int) -> Sequence[Rejected]:
-        """Return the newest rejected events, newest first."""
-        return await self._in_reader(lambda: self._tail.quarantined(limit))
+    async def resolve(self, numbers: Sequence[int]) -> int:
+        """Take the rejected events of these numbers out; return how many there were."""
+        return await self._in_reader(lambda: self._tail.resolve(numbers))
 
     async def close(self) -> None:
         """Commit what waits, then let the file go."""
@@ -107,25 +128,43 @@ class SqliteLog:
     async def _in_reader(self, read: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
+    def _write_until_closed(self) -> None:
+        """Commit groups of waiting appends until None arrives; the writer thread's whole work."""
+        closing = False
+        while not closing:
+            group, closing = _next_group(self._queue)
+            if group:
+                outcome = _committed(group, self._writer)
+                with suppress(RuntimeError):  # a loop that is closed has nobody waiting
+                    _loop(group).call_soon_threadsafe(self._answer, group, outcome)
+        self._writer.close()
 
-def _write_until_closed(waiting: queue.SimpleQueue[_Waiting | None], writer: Writer) -> None:
-    """Commit groups of waiting appends until None arrives."""
-    closing = False
-    while not closing:
-        group, closing = _next_group(waiting)
-        if group:
-            _commit(group, writer)
-    writer.close()
+    def _answer(self, group: Sequence[_Waiting], outcome: Placed | Exception) -> None:
+        """Tell each caller of a group what became of it; one wake-up of the loop for all."""
+        end = 0
+        for each in group:
+            self._n_waiting -= len(each)
+            start, end = end, end + len(each.lines)
+            if each.placed.done():
+                continue
+            if isinstance(outcome, Exception):
+                each.placed.set_exception(outcome)
+            else:
+                each.placed.set_result(outcome.part(start, end))
+
+
+def _loop(group: Sequence[_Waiting]) -> AbstractEventLoop:
+    return group[0].placed.get_loop()
 
 
 def _next_group(waiting: queue.SimpleQueue[_Waiting | None]) -> tuple[list[_Waiting], bool]:
     """Return all appends that wait now, at least one, and whether the log closes after them."""
     group: list[_Waiting] = []
-    one = waiting.get()
+    n_lines, one = 0, waiting.get()
     while one is not None:
-        if one.placed.set_running_or_notify_cancel():
-            group.append(one)
-        if sum(len(each.lines) for each in group) >= MOST_LINES_A_COMMIT:
+        group.append(one)
+        n_lines += len(one)
+        if n_lines >= MOST_LINES_A_COMMIT:
             return group, False
         try:
             one = waiting.get_nowait()
@@ -134,14 +173,18 @@ def _next_group(waiting: queue.SimpleQueue[_Waiting | None]) -> tuple[list[_Wait
     return group, True
 
 
-def _commit(group: Sequence[_Waiting], writer: Writer) -> None:
-    """Store the group in one transaction and answer each of its callers."""
+def _committed(group: Sequence[_Waiting], writer: Writer) -> Placed | Exception:
+    """Store the group in one transaction; return where it went, or what every caller must hear."""
     try:
-        placed = writer.append(Lines.joined([each.lines for each in group]))
+        rejected = list(chain.from_iterable(each.rejected for each in group))
+        return writer.append(Lines.joined([each.lines for each in group]), rejected)
     except Exception as error:  # the thread must live on, and every caller must hear of it
-        for each in group:
-            each.placed.set_exception(error)
-        return
-    ends = list(accumulate(len(each.lines) for each in group))
-    for each, end in zip(group, ends, strict=True):
-        each.placed.set_result(placed.part(end - len(each.lines), end))
+        return error
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        f"the event log is busy: {MOST_WAITING_LINES:,} events wait for the disk. Send these "
+        "again in a moment",
+        reason="LOG_BUSY",
+    )

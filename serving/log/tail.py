@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
+import numpy as np
+from numpy.typing import NDArray
 
+from recsys.arrays import Rows as ItemRows
 from recsys.events import Position, Record, RecordKind
-from serving.log.database import connect, said_as_unavailable
+from serving.log import quarantine
+from serving.log.blocks import Block
+from serving.log.database import connect, last_position, said_as_unavailable
 from serving.log.event_log import Rejected
-from serving.log.records import instant, microseconds, records_of
+from serving.log.records import DIGEST_BYTES, MICROSECONDS_A_DAY
+from serving.log.seen import DAYS_REMEMBERED
 
 Rows = Iterable[tuple[Any, ...]]
 """What SQLite answers; the tables say what is in it."""
 
 DRAINED_THROUGH = "drained_through"
+DAYS_IN_QUARANTINE = 30
 _TRIMMED_EVENTS = "trimmed_events_through"
 _TRIM_STEP = 50_000
-_MOST_QUARANTINED = 100_000
+_BLOCK = "SELECT last, first, kind, received, item_rows, payload FROM blocks "
 
 
 @dataclass(frozen=True, slots=True)
 class RawRows:
     """Records of one kind as the log holds them, by ascending position.
 
-    positions, item_rows: (n,) numbers; payloads: JSON of each fact.
+    positions: (n,) int64. item_rows: (n,) int32, -1 for an event without an item.
+    received: (n,) int64, microseconds since 1970.
+    payloads: JSON of the facts, one a line, in as many pieces as there are blocks.
     """
 
-    positions: Sequence[int]
-    item_rows: Sequence[int]
+    positions: NDArray[np.int64]
+    item_rows: ItemRows
+    received: NDArray[np.int64]
     payloads: Sequence[bytes]
 
     def __len__(self) -> int:
@@ -51,43 +61,45 @@ class LogTail:
 
     def records(self, after: Position, limit: int) -> list[Record]:
         """Return at most `limit` records behind position `after`, in order."""
+        found: list[Record] = []
         with said_as_unavailable("be read"):
-            return records_of(
-                self._connection.execute(
-                    "SELECT position, kind, item_row, payload FROM records WHERE position > ? "
-                    "ORDER BY position LIMIT ?",
-                    (after, limit),
-                )
-            )
+            for block in self._blocks("WHERE last > ? ORDER BY last", after):
+                start = max(after, block.first - 1)
+                found += block.within(start, start + limit - len(found)).records()
+                if len(found) == limit:
+                    break
+        return found
 
     def rows(self, kind: RecordKind, after: Position, through: Position) -> RawRows:
         """Return the records of one kind with after < position <= through, not decoded."""
         with said_as_unavailable("be read"):
-            found = self._connection.execute(
-                "SELECT position, item_row, payload FROM records "
-                "WHERE position > ? AND position <= ? AND kind = ? ORDER BY position",
-                (after, through, kind.value),
-            ).fetchall()
-        positions, item_rows, payloads = zip(*found, strict=True) if found else ((), (), ())
-        return RawRows(positions, item_rows, payloads)
+            found = self._blocks(
+                "WHERE last > ? AND first <= ? AND kind = ? ORDER BY last",
+                after,
+                through,
+                kind.value,
+            )
+            return _raw([block.within(after, through) for block in found])
 
     def end_of(self, after: Position, limit: int) -> Position:
         """Return the position of the `limit`-th record behind `after`, or of the last there is."""
+        end, left = after, limit
         with said_as_unavailable("be read"):
-            found: int | None = self._connection.execute(
-                "SELECT max(position) FROM (SELECT position FROM records WHERE position > ? "
-                "ORDER BY position LIMIT ?)",
-                (after, limit),
-            ).get
-        return Position(found or after)
+            blocks: Rows = self._connection.execute(
+                "SELECT first, last FROM blocks WHERE last > ? ORDER BY last", (after,)
+            )
+            for first, last in blocks:
+                start = max(after, first - 1)
+                end = Position(min(last, start + left))
+                left -= end - start
+                if not left:
+                    break
+        return end
 
     def last_position(self) -> Position:
         """Return the highest position ever given, 0 for a new log."""
         with said_as_unavailable("be read"):
-            found: int | None = self._connection.execute(
-                "SELECT max(seq) FROM sqlite_sequence WHERE name = 'records'"
-            ).get
-        return Position(found or 0)
+            return Position(last_position(self._connection))
 
     def vocabulary(self, after_row: int) -> list[tuple[int, str]]:
         """Return (row, item_id) of every item with a row above `after_row`, in order."""
@@ -123,62 +135,74 @@ class LogTail:
             )
 
     def trim(self, *, events_through: Position, items_through: Position) -> int:
-        """Delete events and item records up to these positions; return how many went."""
+        """Delete blocks of events and of items that end up to these positions.
+
+        Returns how many records went. A block that ends behind stays whole.
+        """
         with said_as_unavailable("be trimmed"):
             trimmed = self._trim_events(events_through)
-            self._connection.execute(
-                "DELETE FROM records WHERE position <= ? AND kind = 'item'", (items_through,)
-            )
-            trimmed += self._connection.changes()
+            trimmed += self._delete(RecordKind.ITEM, Position(0), items_through)
             if trimmed:
                 self._shrink()
         return trimmed
 
-    def sweep_digests(self, before_day: int) -> int:
-        """Forget event ids received before this day (days since 1970); return how many."""
+    def sweep(self, today: int) -> int:
+        """Forget event ids after 7 days and rejected events after 30; return how many ids went.
+
+        today: days since 1970.
+        """
         with said_as_unavailable("be swept"):
-            self._connection.execute("DELETE FROM digests WHERE day < ?", (before_day,))
-            return self._connection.changes()
-
-    def quarantine(self, rejected: Sequence[Rejected]) -> None:
-        """Keep rejected events durably; beyond 100,000 the oldest go."""
-        rows = [
-            (microseconds(one.received), one.field, one.reason, one.payload) for one in rejected
-        ]
-        with said_as_unavailable("keep rejected events"), self._connection:
-            self._connection.executemany(
-                "INSERT INTO quarantine(received, field, reason, payload) VALUES(?, ?, ?, ?)", rows
+            quarantine.sweep(self._connection, (today - DAYS_IN_QUARANTINE) * MICROSECONDS_A_DAY)
+            swept: Rows = self._connection.execute(
+                "DELETE FROM digests WHERE day < ? RETURNING length(digests)",
+                (today - DAYS_REMEMBERED,),
             )
-            self._connection.execute(
-                "DELETE FROM quarantine WHERE number <= (SELECT max(number) FROM quarantine) - ?",
-                (_MOST_QUARANTINED,),
-            )
+            return sum(length // DIGEST_BYTES for (length,) in swept)
 
-    def quarantined(self, limit: int) -> list[Rejected]:
-        """Return the newest rejected events, newest first."""
+    def quarantined(self, limit: int, *, before: int = 0) -> list[Rejected]:
+        """Return at most `limit` rejected events, newest first; those below a number, if given."""
         with said_as_unavailable("be read"):
-            found: Rows = self._connection.execute(
-                "SELECT payload, reason, field, received FROM quarantine "
-                "ORDER BY number DESC LIMIT ?",
-                (limit,),
-            )
-            return [Rejected(text, reason, field, instant(at)) for text, reason, field, at in found]
+            return quarantine.listed(self._connection, limit, before)
+
+    def n_quarantined(self) -> int:
+        """Return how many rejected events are kept."""
+        with said_as_unavailable("be read"):
+            return int(self._connection.execute("SELECT count(*) FROM quarantine").get)
+
+    def resolve(self, numbers: Sequence[int]) -> int:
+        """Take the rejected events of these numbers out; return how many there were."""
+        with said_as_unavailable("let rejected events go"):
+            return quarantine.resolve(self._connection, numbers)
+
+    def _blocks(self, condition: str, *values: int | str) -> Iterator[Block]:
+        rows: Rows = self._connection.execute(_BLOCK + condition, values)
+        return (Block(*row) for row in rows)
 
     def _trim_events(self, through: Position) -> int:
         """Delete events in steps, so that no append waits long, starting where the last ended."""
         start, trimmed = self.trimmed_through, 0
-        while start < through:
-            stop = min(self.end_of(start, _TRIM_STEP), through)
-            if stop == start:
-                break
-            self._connection.execute(
-                "DELETE FROM records WHERE position > ? AND position <= ? AND kind = 'event'",
-                (start, stop),
-            )
-            trimmed += self._connection.changes()
-            self.set_mark(_TRIMMED_EVENTS, stop)
+        while (stop := self._last_end(start, through)) > start:
+            with self._connection:  # the mark moves with what it speaks of
+                trimmed += self._delete(RecordKind.EVENT, start, stop)
+                self.set_mark(_TRIMMED_EVENTS, stop)
             start = stop
         return trimmed
+
+    def _last_end(self, after: Position, through: Position) -> Position:
+        """Return where the last block ends that ends up to `through`, or a step's worth before."""
+        stop = min(self.end_of(after, _TRIM_STEP), through)
+        found: int | None = self._connection.execute(
+            "SELECT max(last) FROM blocks WHERE last > ? AND last <= ?", (after, stop)
+        ).get
+        return Position(found or after)
+
+    def _delete(self, kind: RecordKind, after: Position, through: Position) -> int:
+        """Delete the blocks of one kind that end in (after, through]; return their records."""
+        deleted: Rows = self._connection.execute(
+            "DELETE FROM blocks WHERE last > ? AND last <= ? AND kind = ? RETURNING last - first",
+            (after, through, kind.value),
+        )
+        return sum(size + 1 for (size,) in deleted)
 
     def _shrink(self) -> None:
         """Give the freed pages back to the disk; a busy log keeps them until next time."""
@@ -187,3 +211,15 @@ class LogTail:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.BusyError:
             return
+
+
+def _raw(blocks: Sequence[Block]) -> RawRows:
+    """Return the rows of blocks of one kind; arrays begin with an empty one: there may be none."""
+    spans = [np.arange(block.first, block.last + 1, dtype=np.int64) for block in blocks]
+    received = np.array([block.received for block in blocks], dtype=np.int64)
+    return RawRows(
+        np.concatenate([np.empty(0, np.int64), *spans]),
+        np.concatenate([np.empty(0, np.int32), *(block.rows() for block in blocks)]),
+        np.repeat(received, [len(block) for block in blocks]),
+        [block.payload for block in blocks],
+    )

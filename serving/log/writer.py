@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import compress, count
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import apsw
 
-from recsys.events import Position
-from serving.log.database import connect, unavailable
-from serving.log.records import Lines
+from recsys.events import Position, RecordKind
+from serving.log import quarantine
+from serving.log.blocks import Block, blocks_of
+from serving.log.database import connect, last_position, unavailable
+from serving.log.event_log import Rejected
+from serving.log.records import MICROSECONDS_A_DAY, Lines, microseconds, split_digests
+from serving.log.seen import DAYS_REMEMBERED, Seen
 
 _MOST_CACHED_ITEMS = 500_000
-_SECONDS_A_DAY = 86_400
+_NO_ITEM = {"": -1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +29,15 @@ class Placed:
     """Where the lines of one append went, in their order.
 
     positions: of each line; 0 for a duplicate.
-    item_rows: of each line's item; -1 for a duplicate.
+    item_rows: of each line's item; -1 for a duplicate, and for an event without an item.
     last_position: highest position of the log when they were in.
+    received: when the log took them, microseconds since 1970.
     """
 
     positions: Sequence[int]
     item_rows: Sequence[int]
     last_position: Position
+    received: int
 
     @property
     def n_new(self) -> int:
@@ -39,45 +46,38 @@ class Placed:
 
     def part(self, start: int, stop: int) -> Placed:
         """Return the outcome of the lines in [start, stop)."""
-        return Placed(self.positions[start:stop], self.item_rows[start:stop], self.last_position)
+        rows = self.item_rows[start:stop]
+        return Placed(self.positions[start:stop], rows, self.last_position, self.received)
 
 
 class Writer:
     """Appends lines to the log at a path; for one thread at a time.
 
-    A failed transaction leaves nothing behind and its connection is never used again, because
-    after a failed fsync what the connection believes and what the disk holds may differ.
+    A failed transaction leaves nothing behind, and its connection and all that was remembered
+    are never used again: after a failed fsync what they believe and what the disk holds differ.
+
+    Whoever opens the log to write checkpoints it first. After a failed fsync the system's cache
+    may show frames of the write-ahead log that the disk does not have, and if all processes ended
+    meanwhile SQLite takes them for committed; a commit appended behind them would be lost with
+    them in a power cut. The checkpoint writes them into the database, syncs that, and empties
+    the write-ahead log. Where it finds the log in use, others hold the index of its frames that
+    leaves the failed ones out, and the next commit overwrites those.
     """
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime]) -> None:
         self._path = path
         self._clock = clock
         self._connection: apsw.Connection | None = None
-        self._rows: dict[str, int] = {}
+        self._rows = dict(_NO_ITEM)
+        self._seen = Seen()
 
-    def append(self, lines: Lines) -> Placed:
-        """Store the lines in one commit; durable on return. Raises Unavailable."""
-        day = int(self._clock().timestamp()) // _SECONDS_A_DAY
-        with self._transaction() as connection:
-            fresh = _fresh(connection, lines.digests, day)
-            return self._store(connection, lines, fresh)
+    def append(self, lines: Lines, rejected: Sequence[Rejected] = ()) -> Placed:
+        """Store the lines, and aside what was rejected, in one commit; durable on return.
 
-    def close(self) -> None:
-        """Let the file go."""
-        if self._connection is not None:
-            with suppress(apsw.Error):
-                self._connection.close(True)
-        self._connection = None
-        self._rows = {}
-
-    @contextmanager
-    def _transaction(self) -> Iterator[apsw.Connection]:
+        Raises Unavailable, with nothing stored.
+        """
         try:
-            if self._connection is None:
-                self._connection = connect(self._path)
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection
-            self._connection.execute("COMMIT")
+            return self._committed(lines, rejected)
         except (apsw.Error, OSError) as error:
             self.close()
             raise unavailable("commit", error) from error
@@ -85,22 +85,43 @@ class Writer:
             self.close()
             raise
 
-    def _store(self, connection: apsw.Connection, lines: Lines, fresh: list[bool] | None) -> Placed:
-        last = _last_position(connection)
-        if fresh is None:
-            rows = self._item_rows(connection, lines.item_ids)
-            positions = list(range(last + 1, last + 1 + len(lines)))
-            _insert(connection, zip(positions, lines.kinds, rows, lines.payloads, strict=True))
-            return Placed(positions, rows, Position(last + len(lines)))
-        new_rows = self._item_rows(connection, list(compress(lines.item_ids, fresh)))
-        kept = (compress(lines.kinds, fresh), new_rows, compress(lines.payloads, fresh))
-        _insert(connection, zip(range(last + 1, last + 1 + len(new_rows)), *kept, strict=True))
-        numbers, numbered = count(last + 1), iter(new_rows)
-        return Placed(
-            [next(numbers) if new else 0 for new in fresh],
-            [next(numbered) if new else -1 for new in fresh],
-            Position(last + len(new_rows)),
-        )
+    def close(self) -> None:
+        """Let the file go."""
+        if self._connection is not None:
+            with suppress(apsw.Error):
+                self._connection.close(True)
+        self._connection = None
+        self._rows = dict(_NO_ITEM)
+        self._seen = Seen()
+
+    def _committed(self, lines: Lines, rejected: Sequence[Rejected]) -> Placed:
+        received = microseconds(self._clock())
+        day = received // MICROSECONDS_A_DAY
+        connection = self._opened(day)
+        connection.execute("BEGIN IMMEDIATE")
+        self._seen.catch_up(connection)
+        news = _news(lines, self._seen)
+        kept = lines if news is None else lines.chosen(news)
+        rows = self._item_rows(connection, kept.item_ids)
+        before = last_position(connection)
+        _insert(connection, blocks_of(kept, rows, first=before + 1, received=received))
+        last = before + len(rows)
+        if kept.digests:
+            _insert_digests(connection, last, day, kept.digests)
+        if rejected:
+            quarantine.keep(connection, rejected)
+        connection.execute("COMMIT")
+        self._seen.add(kept.digests, day=day, last=last)
+        return _placed(news, rows, before, received)
+
+    def _opened(self, day: int) -> apsw.Connection:
+        """Return the connection; event ids are read before anybody has to wait for it."""
+        self._seen.forget(day - DAYS_REMEMBERED)
+        if self._connection is None:
+            self._connection = connect(self._path)
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._seen.catch_up(self._connection)
+        return self._connection
 
     def _item_rows(self, connection: apsw.Connection, item_ids: Sequence[str]) -> list[int]:
         """Return the row of each item, giving the next free ones to items never seen.
@@ -108,38 +129,24 @@ class Writer:
         Rows are never changed or deleted, so those once read may be remembered.
         """
         if len(self._rows) > _MOST_CACHED_ITEMS:
-            self._rows = {}
+            self._rows = dict(_NO_ITEM)
         known = self._rows
-        missing = [item_id for item_id in dict.fromkeys(item_ids) if item_id not in known]
-        if missing:
-            known.update(_known_rows(connection, missing))
-            unseen = [item_id for item_id in missing if item_id not in known]
-            first = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").get
-            numbered = list(enumerate(unseen, start=first))
-            connection.executemany("INSERT INTO items(row, item_id) VALUES(?, ?)", numbered)
-            known.update((item_id, row) for row, item_id in numbered)
+        try:
+            return [known[item_id] for item_id in item_ids]
+        except KeyError:
+            missing = [one for one in dict.fromkeys(item_ids) if one not in known]
+        _number(connection, missing, known)
         return [known[item_id] for item_id in item_ids]
 
 
-def _fresh(
-    connection: apsw.Connection, digests: Sequence[bytes | None], day: int
-) -> list[bool] | None:
-    """Remember the digests and return which lines are new; None when all are.
-
-    Most batches hold no duplicate, so all are inserted first and looked up only if one was.
-    Sorted, so that neighbours of the tree are touched together.
-    """
-    wanted = sorted({digest for digest in digests if digest is not None})
-    connection.execute("SAVEPOINT digests")
-    before = connection.total_changes()
-    _remember(connection, wanted, day)
-    if connection.total_changes() - before == len(digests) - digests.count(None):
-        connection.execute("RELEASE digests")
+def _news(lines: Lines, seen: Seen) -> list[bool] | None:
+    """Return which lines are no repeats; None when none is, as nearly always."""
+    digests = split_digests(lines.digests)
+    known = seen.known(digests)
+    if not known and len(set(digests)) == len(digests):
         return None
-    connection.execute("ROLLBACK TO digests; RELEASE digests")
-    known = _known_digests(connection, wanted)
-    _remember(connection, [digest for digest in wanted if digest not in known], day)
-    return [digest is None or _first_time(digest, known) for digest in digests]
+    ids = iter(digests)
+    return [kind != RecordKind.EVENT or _first_time(next(ids), known) for kind in lines.kinds]
 
 
 def _first_time(digest: bytes, known: set[bytes]) -> bool:
@@ -150,36 +157,41 @@ def _first_time(digest: bytes, known: set[bytes]) -> bool:
     return True
 
 
-def _known_digests(connection: apsw.Connection, digests: Sequence[bytes]) -> set[bytes]:
-    found = connection.executemany(
-        "SELECT digest FROM digests WHERE digest = ?", ((digest,) for digest in digests)
+def _number(connection: apsw.Connection, item_ids: Sequence[str], rows: dict[str, int]) -> None:
+    """Add the row of each item to `rows`, giving new ones to items that have none."""
+    found: Iterable[tuple[Any, ...]] = connection.executemany(
+        "SELECT item_id, row FROM items WHERE item_id = ?", [(item_id,) for item_id in item_ids]
     )
-    return {digest for (digest,) in found}
+    rows.update((item_id, row) for item_id, row in found)
+    unseen = [item_id for item_id in item_ids if item_id not in rows]
+    first = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").get
+    numbered = list(enumerate(unseen, start=first))
+    connection.executemany("INSERT INTO items(row, item_id) VALUES(?, ?)", numbered)
+    rows.update((item_id, row) for row, item_id in numbered)
 
 
-def _remember(connection: apsw.Connection, digests: Sequence[bytes], day: int) -> None:
-    connection.executemany(
-        "INSERT OR IGNORE INTO digests(digest, day) VALUES(?, ?)",
-        ((digest, day) for digest in digests),
-    )
+def _insert(connection: apsw.Connection, blocks: Iterable[Block]) -> None:
+    for block in blocks:
+        connection.execute(
+            "INSERT INTO blocks(last, first, kind, received, item_rows, payload) "
+            "VALUES(?, ?, ?, ?, ?, ?)",
+            (block.last, block.first, block.kind, block.received, block.item_rows, block.payload),
+        )
 
 
-def _known_rows(connection: apsw.Connection, item_ids: Sequence[str]) -> dict[str, int]:
-    found = connection.executemany(
-        "SELECT item_id, row FROM items WHERE item_id = ?", ((item_id,) for item_id in item_ids)
-    )
-    return dict(found)
+def _insert_digests(connection: apsw.Connection, last: int, day: int, digests: bytes) -> None:
+    connection.execute("INSERT INTO digests VALUES(?, ?, ?)", (last, day, digests))
 
 
-def _last_position(connection: apsw.Connection) -> int:
-    """Return the highest position ever given; SQLite keeps it when records are deleted."""
-    found: int | None = connection.execute(
-        "SELECT max(seq) FROM sqlite_sequence WHERE name = 'records'"
-    ).get
-    return found or 0
-
-
-def _insert(connection: apsw.Connection, rows: Iterator[tuple[int, str, int, bytes]]) -> None:
-    connection.executemany(
-        "INSERT INTO records(position, kind, item_row, payload) VALUES(?, ?, ?, ?)", rows
+def _placed(news: list[bool] | None, rows: list[int], before: int, received: int) -> Placed:
+    """Return where the lines went, from the rows of the new ones."""
+    last = Position(before + len(rows))
+    if news is None:
+        return Placed(list(range(before + 1, last + 1)), rows, last, received)
+    numbers, numbered = count(before + 1), iter(rows)
+    return Placed(
+        [next(numbers) if new else 0 for new in news],
+        [next(numbered) if new else -1 for new in news],
+        last,
+        received,
     )

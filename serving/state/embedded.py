@@ -40,9 +40,6 @@ _SETTINGS = {
     "appendonly": "yes",
     "appendfsync": "everysec",
     "maxmemory-policy": "noeviction",
-    # a customer of up to 56 events is one block of memory; larger fields gain nothing by it
-    "hash-max-listpack-entries": "8",
-    "hash-max-listpack-value": "1024",
 }
 
 

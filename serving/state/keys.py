@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,15 @@ from recsys.events import Event
 from recsys.query import Query
 
 StateKey = NewType("StateKey", str)
-"""Where one customer's state is kept: a prefix, then the hashed id as the hash tag of a cluster."""
+"""Where one customer's state is kept: prefix, format, and the hashed id as a cluster's hash tag."""
+
+FORMAT = 2
+"""What the bytes behind a key are: `recsys.state.UserState.to_bytes`, one string a customer.
+
+It is part of every key, so that a server of another format never takes foreign bytes for its own:
+it finds no mark either, and fills its own keys from log and lake. Those of older formats expire,
+and a rebuild removes them.
+"""
 
 SECRET_BYTES = 32
 
@@ -83,7 +92,7 @@ class StateKeys:
     def customer(self, kind: IdKind, external_id: str) -> StateKey:
         """Return the key of whoever has this id of this kind."""
         hashed = self._hashed(external_id, kind.value, n_bytes=16)
-        return StateKey(f"{self.prefix}{{{hashed}}}")
+        return StateKey(f"{self.prefix}{FORMAT}:{{{hashed}}}")
 
     def of_event(self, event: Event) -> StateKey:
         """Return the one key an event is applied under: its most durable id's."""
@@ -96,7 +105,20 @@ class StateKeys:
 
     def shared(self, name: str) -> str:
         """Return the key of a value that belongs to no customer."""
-        return f"{self.prefix}{name}"
+        return f"{self.prefix}{FORMAT}:{name}"
+
+    @property
+    def pattern(self) -> str:
+        """What the keys of all customers match in Redis, of whatever format, and few others."""
+        escaped = re.sub(r"([\\*?\[\]^-])", r"\\\1", self.prefix)
+        return f"{escaped}*{{*}}"
+
+    def is_customer(self, key: str) -> bool:
+        """Return whether this is the key of a customer of this shop, in this format or an older."""
+        named = re.fullmatch(r"(?:(\d+):)?\{[0-9a-f]{32}\}", key.removeprefix(self.prefix))
+        if named is None or not key.startswith(self.prefix):
+            return False
+        return int(named[1] or 1) <= FORMAT
 
     def hashed_for_logs(self, external_id: str) -> str:
         """Return 16 letters and digits that stand for an id in logs; they are no key."""

@@ -33,8 +33,13 @@ class StateStore(Protocol):
         """Return the position through which all records are applied; None where none is noted."""
         ...
 
-    async def set_applied_through(self, position: Position) -> None:
-        """Note that every record up to this position is applied."""
+    async def set_applied_through(self, position: Position, expected: Position | None) -> bool:
+        """Note that every record up to this position is applied, and return True.
+
+        Returns False, and notes nothing, where not `expected` is noted: the store was emptied, or
+        has lost its newest changes, and the records behind what it notes must be applied again.
+        Raises ValueError for a step back.
+        """
         ...
 
     async def ping(self) -> None:

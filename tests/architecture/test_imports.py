@@ -40,6 +40,7 @@ HOMES = {
     "grpc_status": ("serving/api/",),
     "google": ("serving/api/", "serving/app.py", "serving/client.py", "protos/"),
     "protos": ("serving/api/", "serving/app.py", "serving/client.py", "protos/"),
+    "prometheus_client": ("serving/metrics.py", "serving/metrics_endpoint.py"),
     "implicit": ("training/",),
     "lightgbm": ("training/",),
 }

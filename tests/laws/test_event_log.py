@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from recsys.catalog import Item
-from recsys.events import Event, EventType, Position, Record
+from recsys.events import Channel, Event, EventType, Position, Record
 from recsys.ids import ItemId
 from serving.log.event_log import EventLog, Rejected
 from serving.log.sqlite_log import SqliteLog
@@ -43,6 +44,8 @@ async def test_appended_records_are_read_back_as_they_were_returned(log: EventLo
         bought("1", price=2.5, quantity=3.0, currency="EUR", order_id="o1"),
         Record(Item(ItemId("milk"), title="Milk, 1 l", price=0.0, available=False)),
         bought("2", "milk", user_id="", session_id="s"),
+        bought("3", "", channel=Channel.STORE, outlet="12", rating=4.5, query="ö", robot=True),
+        bought("4", category="Tea", campaign_id="spring", attribution_token="v1.x"),
     ]
 
     appended = await log.append(records)
@@ -124,9 +127,59 @@ async def test_append_of_nothing_changes_nothing(log: EventLog) -> None:
     assert appended.last_position == 1
 
 
+def rejected(number: int) -> Rejected:
+    return Rejected(f"payload {number}", "INVALID_INPUT", "too old", "events[0].time", NOON)
+
+
 async def test_rejected_events_are_listed_newest_first(log: EventLog) -> None:
-    rejected = [Rejected(f"payload {one}", "too old", "events[0].time", NOON) for one in range(3)]
+    await log.append([bought("1")], [rejected(1), rejected(2), rejected(3)])
 
-    await log.quarantine(rejected)
+    listed = await log.quarantined(2)
 
-    assert list(await log.quarantined(2)) == [rejected[2], rejected[1]]
+    assert [replace(one, number=0) for one in listed] == [rejected(3), rejected(2)]
+    assert listed[0].number > listed[1].number > 0
+
+
+async def test_listing_of_rejected_events_goes_on_below_a_number(log: EventLog) -> None:
+    await log.append([], [rejected(number) for number in range(5)])
+    first = await log.quarantined(2)
+
+    rest = await log.quarantined(10, before=first[-1].number)
+
+    assert [one.payload for one in rest] == ["payload 2", "payload 1", "payload 0"]
+
+
+async def test_resolved_events_leave_quarantine(log: EventLog) -> None:
+    await log.append([], [rejected(number) for number in range(3)])
+    _, middle, _ = await log.quarantined(3)
+
+    resolved = await log.resolve([middle.number, middle.number + 1_000])
+
+    assert resolved == 1
+    assert [one.payload for one in await log.quarantined(3)] == ["payload 2", "payload 0"]
+
+
+async def test_event_without_an_item_has_no_row_and_gives_none(log: EventLog) -> None:
+    appended = await log.append([bought("1", ""), bought("2", "bread"), bought("3", "")])
+
+    assert [record.item_row for record in appended.new] == [-1, 0, -1]
+    assert tuple(await log.read(START, 10)) == appended.new
+
+
+async def test_records_say_when_the_log_took_them(log: EventLog) -> None:
+    await log.append([bought("1"), Record(Item(ItemId("tea")))])
+
+    assert [record.received for record in await log.read(START, 10)] == [NOON, NOON]
+
+
+async def test_repeat_in_an_append_of_both_kinds_leaves_the_others_in_place(log: EventLog) -> None:
+    tea = Record(Item(ItemId("tea")))
+    await log.append([bought("1")])
+
+    appended = await log.append([tea, bought("1"), tea, bought("2"), bought("2"), tea])
+
+    assert [record is None for record in appended.records] == [
+        False, True, False, False, True, False,
+    ]  # fmt: skip
+    assert [record.position for record in appended.new] == [2, 3, 4, 5]
+    assert tuple(await log.read(Position(1), 10)) == appended.new

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 
@@ -14,9 +15,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys.events import EVENT_TYPES, Event, EventType, Record
+from recsys.events import EVENT_CODES, EVENT_TYPES, Event, EventType, Position, Record
 from recsys.ids import ItemId
-from recsys.state import ENTRY, FACETS, Facet, UserState, entry, merged, no_entries
+from recsys.state import (
+    FACETS,
+    NO_ROW,
+    Entries,
+    Facet,
+    UserState,
+    kinds_of_entries,
+    merged,
+    no_entries,
+    packed,
+    quantities_of_entries,
+    rows_of_entries,
+    ties_of,
+)
 from serving.state.embedded import EmbeddedValkey
 from serving.state.keys import IdKind, Secret, StateKeys, most_durable
 from serving.state.redis_store import RedisSettings, RedisStateStore
@@ -48,82 +62,100 @@ def new_store(valkey: EmbeddedValkey) -> NewStore:
 
 
 def record(
-    position: int,
+    number: int,
     *,
     kind: EventType = EventType.CLICK,
-    seconds: int = 0,
+    seconds: float = 0,
     row: int = 0,
     quantity: float = 1.0,
+    position: int | None = None,
     user_id: str = "",
     visitor_id: str = "",
     session_id: str = "",
 ) -> Record:
-    time = START + timedelta(seconds=seconds)
+    """Return the record of one event; `number` makes its id, and its position unless it is said."""
     if not (visitor_id or session_id):
         user_id = user_id or "anna"
     event = Event(
-        f"e{position}", kind, time, ItemId(f"i{row}"), user_id, visitor_id, session_id, quantity
+        f"e{number}",
+        kind,
+        START + timedelta(seconds=seconds),
+        ItemId("" if row < 0 else f"i{row}"),
+        user_id,
+        visitor_id,
+        session_id,
+        quantity,
+        rating=min(5.0, 1 + quantity) if kind is EventType.RATING else None,
     )
-    return Record(event, position, row)
+    return Record(event, number if position is None else position, row)
 
 
-def packed(one: Record) -> bytes:
-    event = one.fact
-    assert isinstance(event, Event)
-    return entry(
-        event.type,
-        time=int(event.time.timestamp()),
-        position=one.position,
-        row=one.item_row,
-        quantity=event.quantity,
+def entries_of(records: Sequence[Record], kinds: Collection[EventType] = EVENT_TYPES) -> Entries:
+    """Return the entries of the events of these types, packed one at a time."""
+    events = [(one, one.fact) for one in records if isinstance(one.fact, Event)]
+    singles = [_entry(one, event) for one, event in events if event.type in kinds]
+    return np.concatenate([no_entries(), *singles])
+
+
+def _entry(one: Record, event: Event) -> Entries:
+    time_us = np.array([int(event.time.timestamp()) * 1_000_000 + event.time.microsecond])
+    return packed(
+        time_us // 1_000_000,
+        ties_of(time_us, [event.event_id]),
+        np.array([one.item_row], dtype=np.int32),
+        np.array([EVENT_CODES[event.type]], dtype=np.uint8),
+        np.array([event.rating or event.quantity], dtype=np.float32),
     )
 
 
 def reference(records: Sequence[Record], owner: tuple[IdKind, str]) -> UserState:
     """Return what `merged` makes of one customer's records, one after the other."""
+    mine = [
+        one for one in records if isinstance(one.fact, Event) and most_durable(one.fact) == owner
+    ]
 
-    def facet_of(facet: Facet) -> np.ndarray:
-        mine = [r for r in records if isinstance(r.fact, Event) and most_durable(r.fact) == owner]
-        kept = [packed(r) for r in mine if r.fact.type in facet.kinds]  # type: ignore[union-attr]
-        singles = [np.frombuffer(raw, dtype=ENTRY) for raw in kept]
+    def facet_of(facet: Facet) -> Entries:
+        singles = [entries_of([one], facet.kinds) for one in mine]
         return reduce(lambda a, b: merged(a, b, facet.limit), singles, no_entries())
 
     return UserState(*(facet_of(facet) for facet in FACETS))
 
 
 def assert_same(state: UserState, wanted: UserState) -> None:
-    for facet in FACETS:
-        assert getattr(state, facet.name).tolist() == getattr(wanted, facet.name).tolist()
+    for facet, entries, others in zip(FACETS, state.facets, wanted.facets, strict=True):
+        assert entries.tolist() == others.tolist(), facet.name
 
 
 owners = st.sampled_from([{"user_id": "a"}, {"user_id": "b"}, {"visitor_id": "a"}])
-positions = st.one_of(
-    st.integers(1, 40), st.integers(2**32 - 3, 2**32 + 3), st.integers(2**62, 2**63 - 1)
-)
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Record]:
-    places = draw(st.lists(positions, min_size=1, max_size=30, unique=True))
+    """Draw events of few instants and ids, so that they tie, with all that an entry can hold."""
     return [
         record(
-            place,
+            draw(st.integers(1, 3)),
+            position=position,
             kind=draw(type_names),
-            seconds=draw(st.integers(0, 4)),
-            row=draw(st.integers(0, 2**31 - 1)),
+            seconds=draw(st.integers(0, 1)) + draw(st.sampled_from([0, 0.003, 0.5])),
+            row=draw(st.one_of(st.just(-1), st.integers(0, NO_ROW - 1))),
             quantity=draw(st.floats(0.01, 1_000)),
             **draw(owners),
         )
-        for place in places
+        for position in range(1, draw(st.integers(8, 31)))
     ]
 
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> tuple[list[Record], list[list[Record]]]:
-    """Draw records, and batches that hold each at least once, in any order."""
+    """Draw records, and batches that hold each at least once, in any order.
+
+    What comes again stands under another position, as a record does that was written twice.
+    """
     records = draw(histories())
     again = draw(st.lists(st.sampled_from(records), max_size=20))
-    sent = draw(st.permutations([*records, *again]))
+    repeats = [replace(one, position=one.position + 2**40) for one in again]
+    sent = draw(st.permutations([*records, *repeats]))
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(sent) - 1)), max_size=5)))
     bounds = [0, *cuts, len(sent)]
     return records, [list(sent[a:b]) for a, b in itertools.pairwise(bounds)]
@@ -175,26 +207,50 @@ def test_long_histories_in_any_batches_keep_the_newest_up_to_each_limit(
 
 def whole(records: Sequence[Record]) -> UserState:
     """Return one customer's state, merged in one step a facet."""
-    parts = []
-    for facet in FACETS:
-        raw = b"".join(
-            packed(r) for r in records if isinstance(r.fact, Event) and r.fact.type in facet.kinds
-        )
-        parts.append(merged(no_entries(), np.frombuffer(raw, dtype=ENTRY), facet.limit))
-    return UserState(*parts)
+    return UserState(
+        *(merged(no_entries(), entries_of(records, facet.kinds), facet.limit) for facet in FACETS)
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_new_events_find_their_place_in_a_facet_that_is_full_or_nearly(
+    new_store: NewStore, data: st.DataObject
+) -> None:
+    facet = data.draw(st.sampled_from(FACETS))
+    kinds = st.sampled_from(sorted(facet.kinds))
+    n_old = facet.limit + data.draw(st.integers(-2, 2))
+    old = [record(n, kind=EventType(data.draw(kinds)), seconds=2 * n) for n in range(1, n_old)]
+    places = st.integers(0, 2 * n_old + 4)
+    new = [
+        record(n + 10_000, kind=EventType(data.draw(kinds)), seconds=data.draw(places), row=-1)
+        for n in range(data.draw(st.integers(1, 6)))
+    ]
+
+    async def check() -> None:
+        async with new_store() as (store, keys):
+            await store.apply(old)
+            await store.apply(new)
+
+            (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
+
+            assert_same(state, whole([*old, *new]))
+
+    asyncio.run(check())
 
 
 async def test_facets_never_outgrow_their_limits(new_store: NewStore) -> None:
-    bought = [record(n, kind=EventType.PURCHASE, seconds=n) for n in range(1, 1_501)]
-    liked = [record(n, kind=EventType.LIKE, seconds=n) for n in range(2_001, 2_801)]
+    bought = [record(n, kind=EventType.PURCHASE, seconds=n, row=n) for n in range(1, 1_501)]
+    liked = [record(n, kind=EventType.LIKE, seconds=n, row=n) for n in range(2_001, 2_801)]
+    told = [record(n, kind=EventType.UNSUBSCRIBE, seconds=n, row=-1) for n in range(3_001, 3_021)]
 
     async with new_store() as (store, keys):
-        await store.apply(bought)
-        await store.apply(liked)
+        for some in (bought, liked, told):
+            await store.apply(some)
         (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
 
-    assert [len(state.history), len(state.purchases), len(state.opinions)] == [200, 1_024, 500]
-    assert state.purchases["position"][[0, -1]].tolist() == [1_500, 477]
+    assert [len(entries) for entries in state.facets] == [0, 1_024, 500, 8]
+    assert rows_of_entries(state.purchases)[[0, -1]].tolist() == [1_500, 477]
 
 
 async def test_likes_and_hides_are_opinions_newest_first(new_store: NewStore) -> None:
@@ -206,30 +262,60 @@ async def test_likes_and_hides_are_opinions_newest_first(new_store: NewStore) ->
         await store.apply([like])
         (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
 
-    assert [EVENT_TYPES[code] for code in state.opinions["kind"]] == ["hide", "like"]
-    assert state.opinions["row"].tolist() == [7, 7]
+    kinds = [EVENT_TYPES[code] for code in kinds_of_entries(state.opinions)]
+    assert kinds == [EventType.HIDE, EventType.LIKE]
+    assert rows_of_entries(state.opinions).tolist() == [7, 7]
 
 
-async def test_impressions_are_not_remembered(new_store: NewStore) -> None:
+async def test_purchases_and_refunds_keep_their_pieces_and_ratings_their_number(
+    new_store: NewStore,
+) -> None:
+    bought = record(1, kind=EventType.PURCHASE, quantity=12.0)
+    returned = record(2, kind=EventType.REFUND, seconds=1, quantity=3.0)
+    rated = record(3, kind=EventType.RATING, quantity=3.0)
+
     async with new_store() as (store, keys):
-        await store.apply([record(1, kind=EventType.IMPRESSION)])
+        await store.apply([bought, returned, rated])
+        (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
+
+    assert quantities_of_entries(state.purchases).tolist() == [3.0, 12.0]
+    assert quantities_of_entries(state.opinions).tolist() == [4.0]
+
+
+async def test_who_unsubscribes_without_naming_an_item_is_remembered(new_store: NewStore) -> None:
+    async with new_store() as (store, keys):
+        await store.apply([record(1, kind=EventType.UNSUBSCRIBE, row=-1)])
+        (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
+
+    assert state.unsubscribed
+    assert rows_of_entries(state.consents).tolist() == [NO_ROW]
+
+
+@pytest.mark.parametrize(
+    "kind", [EventType.IMPRESSION, EventType.SEARCH, EventType.CART_VIEW, EventType.EMAIL_OPENED]
+)
+async def test_types_that_no_facet_remembers_make_no_customer(
+    new_store: NewStore, kind: EventType
+) -> None:
+    async with new_store() as (store, keys):
+        await store.apply([record(1, kind=kind, row=-1)])
         (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
 
     assert not state
 
 
 async def test_several_keys_of_a_query_are_joined_as_one_customer(new_store: NewStore) -> None:
-    known = record(1, kind=EventType.PURCHASE, seconds=5, user_id="anna")
-    browsed = record(2, seconds=9, visitor_id="v")
+    known = record(1, kind=EventType.PURCHASE, seconds=5, row=1, user_id="anna")
+    browsed = record(2, seconds=9, row=2, visitor_id="v")
 
     async with new_store() as (store, keys):
         await store.apply([known, browsed])
         anna, visitor = keys.customer(IdKind.USER, "anna"), keys.customer(IdKind.VISITOR, "v")
         both, one, none = await store.read([[anna, visitor], [visitor], []])
 
-    assert both.history["position"].tolist() == [2, 1]
-    assert both.purchases["position"].tolist() == [1]
-    assert one.history["position"].tolist() == [2]
+    assert rows_of_entries(both.history).tolist() == [2]
+    assert rows_of_entries(both.purchases).tolist() == [1]
+    assert_same(one, UserState(both.history, *UserState.unknown().facets[1:]))
     assert not none
 
 
@@ -270,10 +356,27 @@ async def test_a_record_that_was_never_appended_is_refused(new_store: NewStore) 
             await store.apply([record(0)])
 
 
-async def test_applied_through_is_none_until_noted(new_store: NewStore) -> None:
+async def test_position_moves_from_none_and_from_the_expected_one_alone(
+    new_store: NewStore,
+) -> None:
+    high = Position(2**60)
+
     async with new_store() as (store, _):
-        before = await store.applied_through()
-        await store.set_applied_through(2**60)  # type: ignore[arg-type]
+        none = await store.applied_through()
+        moved = [
+            await store.set_applied_through(Position(5), expected=Position(4)),
+            await store.set_applied_through(Position(5), expected=None),
+            await store.set_applied_through(Position(6), expected=None),
+            await store.set_applied_through(high, expected=Position(4)),
+            await store.set_applied_through(high, expected=Position(5)),
+        ]
         after = await store.applied_through()
 
-    assert (before, after) == (None, 2**60)
+    assert (none, after) == (None, high)
+    assert moved == [False, True, False, False, True]
+
+
+async def test_position_never_steps_back(new_store: NewStore) -> None:
+    async with new_store() as (store, _):
+        with pytest.raises(ValueError, match="step back"):
+            await store.set_applied_through(Position(4), expected=Position(5))

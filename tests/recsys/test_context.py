@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import reduce
 
 import numpy as np
 from hypothesis import given
@@ -12,7 +14,7 @@ from recsys.ids import ItemId, Vocabulary
 from recsys.interactions import Interactions
 from recsys.interest import DEFAULT_WEIGHTS, Interest
 from recsys.query import Query, Tier
-from recsys.state import ENTRY, FACETS, UserState, merged, no_entries
+from recsys.state import FACETS, HISTORY, OPINIONS, Entries, UserState, merged, no_entries, packed
 from tests import shop
 
 N_USERS, N_ITEMS = 3, 6
@@ -37,13 +39,22 @@ def _states(log: list[tuple[int, int, EventType, int, int]]) -> list[UserState]:
         facets = []
         for facet in FACETS:
             kept = no_entries()
-            for position, (who, row, kind, second, quantity) in enumerate(log, start=1):
+            for tie, (who, row, kind, second, quantity) in enumerate(log):
                 if who == user and kind in facet.kinds:
-                    packed = (START + second, position, row, EVENT_CODES[kind], min(quantity, 255))
-                    kept = merged(kept, np.array([packed], dtype=ENTRY), facet.limit)
+                    kept = merged(kept, _entry(kind, row, second, tie, quantity), facet.limit)
             facets.append(kept)
         states.append(UserState(*facets))
     return states
+
+
+def _entry(kind: EventType, row: int, second: int, tie: int = 0, quantity: int = 1) -> Entries:
+    return packed(
+        np.array([START + second], dtype=np.int64),
+        np.array([tie], dtype=np.uint32),
+        np.array([row], dtype=np.int32),
+        np.array([EVENT_CODES[kind]], dtype=np.uint8),
+        np.array([quantity], dtype=np.float32),
+    )
 
 
 def _interactions(log: list[tuple[int, int, EventType, int, int]]) -> Interactions:
@@ -55,7 +66,7 @@ def _interactions(log: list[tuple[int, int, EventType, int, int]]) -> Interactio
         kinds=np.array([EVENT_CODES[kind] for kind in kinds], dtype=np.uint8),
         quantities=np.array(quantities, dtype=np.float32),
         times=np.array([START + second for second in seconds], dtype="datetime64[s]"),
-        positions=np.array(order, dtype=np.int64) + 1,
+        ties=np.array(order, dtype=np.uint32),
         baskets=np.zeros(len(log), dtype=np.int32),
         n_users=N_USERS,
         n_items=N_ITEMS,
@@ -119,14 +130,42 @@ def test_unknown_seeds_and_exclusions_are_reported_and_known_ones_count_once() -
 
 
 def test_items_newer_than_the_bundle_are_left_out_of_the_history() -> None:
-    packed = np.array([(START, 2, N_ITEMS, EVENT_CODES[EventType.CLICK], 1)], dtype=ENTRY)
-    newer = UserState(packed, no_entries(), no_entries())
+    newer = replace(UserState.unknown(), history=_entry(EventType.CLICK, N_ITEMS, 0))
 
     contexts = Contexts.resolve(
         [Query("home", NOW, user_id="u")], [newer], vocabulary=VOCABULARY, interest=INTEREST
     )
 
     assert contexts.history.rows.tolist() == []
+
+
+def test_what_lies_days_ahead_comes_from_a_wrong_clock_and_does_not_count() -> None:
+    ahead = _entry(EventType.CLICK, 1, 93 * shop.DAY)
+    known = merged(ahead, _entry(EventType.CLICK, 2, 89 * shop.DAY), HISTORY.limit)
+
+    contexts = Contexts.resolve(
+        [Query("home", NOW, user_id="u")],
+        [replace(UserState.unknown(), history=known)],
+        vocabulary=VOCABULARY,
+        interest=INTEREST,
+    )
+
+    assert contexts.history.rows.tolist() == [2]
+
+
+def test_a_good_rating_is_interest_and_a_bad_one_is_none() -> None:
+    rated = [_entry(EventType.RATING, row, 0, quantity=row) for row in (1, 3, 4, 5)]
+    said = reduce(lambda a, b: merged(a, b, OPINIONS.limit), rated)
+
+    interests = Contexts.resolve(
+        [Query("home", datetime.fromtimestamp(START, UTC), user_id="u")],
+        [replace(UserState.unknown(), opinions=said)],
+        vocabulary=VOCABULARY,
+        interest=INTEREST,
+    ).interests
+
+    assert interests.rows.tolist() == [4, 5]
+    np.testing.assert_allclose(interests.weights, np.log1p([0.5, 1.0]), rtol=1e-6)
 
 
 def test_the_tier_says_what_an_answer_rests_on() -> None:

@@ -5,41 +5,71 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsys.events import EVENT_CODES, EventType
-from recsys.interactions import Interactions
-from recsys.state import ENTRY, Facet, merged, no_entries
+from recsys.refunds import PURCHASE, REFUND
+from recsys.state import PURCHASES, Facet
 from recsys.timelines import Ragged, Timeline, Weighted
+from tests import shop
 
 CLICK, HIDE = EVENT_CODES[EventType.CLICK], EVENT_CODES[EventType.HIDE]
 
 
+CLICKS = Facet("clicks", frozenset({EventType.CLICK}), 5)
+
+
 @given(
-    seconds=st.lists(st.integers(0, 20), min_size=1, max_size=30),
-    limit=st.integers(1, 8),
-    data=st.data(),
+    log=st.lists(
+        st.tuples(
+            st.integers(0, 20), st.integers(0, 3), st.integers(0, 4), st.sampled_from([CLICK, HIDE])
+        ),
+        min_size=1,
+        max_size=30,
+    )
 )
 def test_a_timeline_keeps_the_newest_of_its_kinds_up_to_its_limit(
-    seconds: list[int], limit: int, data: st.DataObject
+    log: list[tuple[int, int, int, int]],
 ) -> None:
-    facet = Facet("clicks", frozenset({EventType.CLICK}), limit)
-    times = np.sort(np.array(seconds))
-    kinds = np.array([data.draw(st.sampled_from([CLICK, HIDE])) for _ in seconds], dtype=np.uint8)
-    positions = np.array(data.draw(st.permutations(range(1, len(seconds) + 1))), dtype=np.int64)
-    items = np.arange(len(seconds), dtype=np.int32)
-    nobody = np.zeros(len(seconds), dtype=np.int32)
-    ones = np.ones(len(seconds), dtype=np.float32)
-    instants = times.astype("datetime64[s]")
-    happened = Interactions(
-        nobody, items, kinds, ones, instants, positions, nobody, 1, len(seconds)
+    seconds, ties, items, kinds = np.array(sorted(log)).T
+    happened = shop.interactions(seconds=seconds, ties=ties, items=items, kinds=kinds)
+
+    line = Timeline.of_interactions(happened, np.array([0], dtype=np.int32), CLICKS)
+
+    clicks = {(second, tie, item) for second, tie, item, kind in log if kind == CLICK}
+    assert line.rows.tolist() == [item for *_, item in sorted(clicks, reverse=True)[:5]]
+
+
+@given(
+    log=st.lists(
+        st.tuples(st.integers(0, 2), st.booleans(), st.integers(1, 4)), min_size=1, max_size=40
+    )
+)
+def test_a_refund_takes_back_the_newest_purchases_before_it(
+    log: list[tuple[int, bool, int]],
+) -> None:
+    kept: list[list[int]] = []  # item, place, pieces, oldest first
+    for place, (item, refunded, pieces) in enumerate(log):
+        if not refunded:
+            kept.append([item, place, pieces])
+            continue
+        for one in reversed([one for one in kept if one[0] == item]):
+            taken = min(one[2], pieces)
+            one[2], pieces = one[2] - taken, pieces - taken
+    items, refunds, quantities = np.array(log).T
+    happened = shop.interactions(
+        seconds=np.arange(len(log)),
+        ties=np.zeros(len(log)),
+        items=items,
+        kinds=np.where(refunds, REFUND, PURCHASE),
+        quantities=quantities,
     )
 
-    line = Timeline.of_interactions(happened, np.array([0], dtype=np.int32), facet)
+    settled = happened.settled()
+    line = Timeline.of_interactions(happened, np.array([0], dtype=np.int32), PURCHASES).settled()
 
-    clicks = [
-        (times[place], positions[place], items[place], CLICK, 1)
-        for place in np.flatnonzero(kinds == CLICK)
-    ]
-    wanted = merged(np.array(clicks, dtype=ENTRY), no_entries(), limit)
-    assert line.rows.tolist() == wanted["row"].tolist()
+    wanted = [(item, place, pieces) for item, place, pieces in kept if pieces]
+    found = zip(settled.items, settled.times.astype(int), settled.quantities, strict=True)
+    seen = zip(line.rows, line.times.astype(int), line.quantities, strict=True)
+    assert [tuple(map(int, one)) for one in found] == wanted
+    assert [tuple(map(int, one)) for one in seen] == wanted[::-1]
 
 
 def test_rows_of_two_lists_join_query_by_query() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -21,8 +21,11 @@ from serving.api.interceptors import StatusInterceptor
 from serving.api.recommendation_servicer import RecommendationServicer
 from serving.client import Client, RecsysClient
 from serving.ingest import RejectedEvent, WriteResult
+from serving.metrics import CallMetrics, Registry
+from serving.shapes import events_of_segment
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AN_HOUR_AGO = NOW - timedelta(hours=1)
 
 
 @dataclass
@@ -88,7 +91,7 @@ def peers() -> Peers:
 
 @pytest.fixture
 async def address(kiosk: Kiosk, peers: Peers) -> AsyncIterator[str]:
-    server = grpc.aio.server(interceptors=[peers, StatusInterceptor()])
+    server = grpc.aio.server(interceptors=[peers, StatusInterceptor(CallMetrics(Registry()))])
     pb_grpc.add_RecommendationServiceServicer_to_server(
         RecommendationServicer(kiosk, lambda: NOW), server
     )
@@ -130,6 +133,34 @@ async def test_write_events_says_which_did_not_count(client: Client, kiosk: Kios
     assert (result.accepted, result.position) == (1, 1)
     assert [(one.index, one.field) for one in result.rejected] == [(1, "quantity")]
     assert kiosk.events == [good]
+
+
+async def test_times_of_a_wrong_clock_are_corrected_by_when_they_were_sent(
+    client: Client, kiosk: Kiosk
+) -> None:
+    wrong = timedelta(days=3)
+
+    await client.write_events([purchase("e1", time=AN_HOUR_AGO + wrong)], sent_time=NOW + wrong)
+
+    assert [event.time for event in kiosk.events] == [AN_HOUR_AGO]
+
+
+async def test_call_of_segment_is_sent_as_events_of_ours(client: Client, kiosk: Kiosk) -> None:
+    call = {
+        "type": "track",
+        "event": "Product Viewed",
+        "messageId": "m1",
+        "userId": "ann",
+        "timestamp": "2026-03-01T11:00:00Z",
+        "properties": {"product_id": "tea"},
+    }
+
+    result = await client.write_events(events_of_segment(call))
+
+    assert result.accepted == 1
+    assert [(one.event_id, one.type, one.item_id) for one in kiosk.events] == [
+        ("m1/0", EventType.DETAIL_VIEW, "tea")
+    ]
 
 
 async def test_unknown_placement_raises_with_the_servers_reason(client: Client) -> None:

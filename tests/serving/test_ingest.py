@@ -13,9 +13,11 @@ from recsys.state import UserState
 from serving.ingest import Ingest, RejectedEvent
 from serving.log.event_log import Rejected
 from serving.log.sqlite_log import SqliteLog
+from serving.metrics import EventMetrics, Registry, totals
 from serving.state.keys import StateKey
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LAG = "event_to_recommendation_lag_seconds"
 BAD = RejectedEvent(1, "item_id", "INVALID_INPUT", "item_id: got ''", "event_id: 'e9'")
 
 
@@ -25,6 +27,7 @@ class NoteStore:
     def __init__(self, *, away: bool = False) -> None:
         self.applied: list[Record] = []
         self.away = away
+        self.through: Position | None = None
 
     async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
         return [UserState.unknown() for _ in keys]
@@ -35,23 +38,16 @@ class NoteStore:
         self.applied.extend(records)
 
     async def applied_through(self) -> Position | None:
-        return None
+        return self.through
 
-    async def set_applied_through(self, position: Position) -> None:
-        return None
+    async def set_applied_through(self, position: Position, expected: Position | None) -> bool:
+        return True
 
     async def ping(self) -> None:
         return None
 
     async def close(self) -> None:
         return None
-
-
-class FullQuarantine(SqliteLog):
-    """A log whose quarantine has no room left."""
-
-    async def quarantine(self, rejected: Sequence[Rejected]) -> None:
-        raise Unavailable("no room left")
 
 
 @pytest.fixture
@@ -86,31 +82,67 @@ async def test_repeated_event_counts_once_and_is_applied_once(log: SqliteLog) ->
 
 
 async def test_store_away_still_acknowledges_and_counts(log: SqliteLog) -> None:
-    ingest = Ingest(log, NoteStore(away=True), lambda: NOW)
+    registry = Registry()
+    ingest = Ingest(log, NoteStore(away=True), lambda: NOW, EventMetrics.of(registry))
 
     result = await ingest.write([view("e1")], [])
 
     assert (result.accepted, result.position) == (1, 1)
-    assert ingest.n_unapplied == 1
+    assert totals(registry)["events_unapplied"] == 1
+
+
+async def test_events_are_counted_by_what_became_of_them(log: SqliteLog) -> None:
+    registry = Registry()
+    ingest = Ingest(log, NoteStore(), lambda: NOW, EventMetrics.of(registry))
+
+    await ingest.write([view("e1"), view("e1"), view("e2"), view("e3")], [BAD, BAD])
+
+    assert totals(registry) == {"events_accepted": 3, "events_duplicate": 1, "events_rejected": 2}
+
+
+async def test_lag_is_measured_once_a_request_when_the_store_has_its_events(
+    log: SqliteLog,
+) -> None:
+    registry = Registry()
+    ingest = Ingest(log, NoteStore(), lambda: NOW, EventMetrics.of(registry))
+
+    await ingest.write([view("e1"), view("e2")], [])
+    await ingest.write([view("e1")], [])
+
+    assert registry.get_sample_value(f"{LAG}_count") == 1
+
+
+async def test_lag_of_what_the_store_missed_is_measured_once_it_is_applied(
+    log: SqliteLog,
+) -> None:
+    registry, store = Registry(), NoteStore(away=True)
+    ingest = Ingest(log, store, lambda: NOW, EventMetrics.of(registry))
+    for event_id in ("e1", "e2"):
+        await ingest.write([view(event_id)], [])
+    measured = []
+
+    for applied in (0, 1, 1, 2):
+        store.through = Position(applied)
+        await ingest.note_late()
+        measured.append(registry.get_sample_value(f"{LAG}_count"))
+
+    assert measured == [0, 1, 1, 2]
 
 
 async def test_rejected_events_are_kept_aside_and_returned(log: SqliteLog) -> None:
     result = await Ingest(log, NoteStore(), lambda: NOW).write([view("e1")], [BAD])
 
     assert result.rejected == (BAD,)
-    assert await log.quarantined(10) == [Rejected(BAD.payload, BAD.message, BAD.field, NOW)]
+    assert await log.quarantined(10) == [
+        Rejected(BAD.payload, BAD.reason, BAD.message, BAD.field, NOW, number=1)
+    ]
 
 
-async def test_full_quarantine_is_counted_and_does_not_undo_the_valid_events(
-    tmp_path: Path,
-) -> None:
-    log = FullQuarantine(tmp_path / "log.sqlite", clock=lambda: NOW)
-    ingest = Ingest(log, NoteStore(), lambda: NOW)
+async def test_rejected_events_alone_are_kept_aside(log: SqliteLog) -> None:
+    result = await Ingest(log, NoteStore(), lambda: NOW).write([], [BAD])
 
-    result = await ingest.write([view("e1")], [BAD])
-
-    assert (result.accepted, ingest.n_unkept) == (1, 1)
-    await log.close()
+    assert (result.accepted, result.position) == (0, 0)
+    assert len(await log.quarantined(10)) == 1
 
 
 async def test_closed_log_acknowledges_nothing(log: SqliteLog) -> None:

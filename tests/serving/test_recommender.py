@@ -15,6 +15,7 @@ from recsys.pipeline.placement import parse_placements
 from recsys.query import Query, Recommendation, Tier
 from recsys.state import UserState
 from serving.attribution import AttributionToken
+from serving.metrics import AnswerMetrics, Registry, totals
 from serving.recommender import Recommender, StateReader
 from serving.snapshot import Snapshot
 from serving.state.keys import IdKind, Secret, StateKey, StateKeys
@@ -39,6 +40,7 @@ class KnownStates:
     users: dict[str, UserState] = field(default_factory=dict)
     reads: list[int] = field(default_factory=list)
     gate: Callable[[], None] | None = None
+    incomplete: bool = False
 
     async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
         self.reads.append(len(keys))
@@ -51,15 +53,28 @@ class KnownStates:
 
 
 class UnreachableStates:
+    incomplete = False
+
     async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
         raise Unavailable("no answer", reason="STATE_UNAVAILABLE")
 
 
 def recommender(
-    store: StateReader, shelf: Shelf | None = None, *, batch_size: int = 32
+    store: StateReader,
+    shelf: Shelf | None = None,
+    *,
+    batch_size: int = 32,
+    registry: Registry | None = None,
+    behind: bool = False,
 ) -> Recommender:
     return Recommender(
-        shelf or Shelf(), store, KEYS, chance=lambda n: bytes(n), batch_size=batch_size
+        shelf or Shelf(),
+        store,
+        KEYS,
+        chance=lambda n: bytes(n),
+        batch_size=batch_size,
+        metrics=AnswerMetrics.of(registry or Registry()),
+        behind=lambda: behind,
     )
 
 
@@ -89,6 +104,21 @@ async def test_known_customer_gets_what_goes_with_their_purchase() -> None:
     assert answer.items[0].reason.anchors == ("coffee",)
 
 
+@pytest.mark.parametrize(
+    ("incomplete", "behind", "said"),
+    [(False, False, ""), (True, False, "STATE_BEHIND"), (False, True, "STATE_BEHIND")],
+)
+async def test_answer_says_when_the_store_lacks_what_was_acknowledged(
+    incomplete: bool, behind: bool, said: str
+) -> None:
+    asked = recommender(KnownStates(ANNA, incomplete=incomplete), behind=behind)
+
+    answer = await asked.recommend(asked_by("anna", "email"))
+
+    assert answer.degraded == said
+    assert answer.item_ids[0] == "milk"
+
+
 async def test_hidden_item_leaves_a_list_that_stays_full() -> None:
     store = KnownStates({"anna": shop.state((EventType.HIDE, "bread", 1.0))})
 
@@ -115,13 +145,14 @@ async def test_longest_list_holds_everything_for_sale_once() -> None:
 
 
 async def test_store_outage_serves_bestsellers_and_says_so() -> None:
-    asking = recommender(UnreachableStates())
+    registry = Registry()
+    asking = recommender(UnreachableStates(), registry=registry)
 
     answer = await asking.recommend(asked_by("anna"))
 
     assert answer.item_ids == ("bread", "butter", "jam", "coffee")
     assert answer.degraded == "STATE_UNAVAILABLE"
-    assert asking.counts["queries_degraded"] == 1
+    assert totals(registry)["recommendations_degraded"] == 1
 
 
 async def test_batch_equals_its_queries_one_by_one() -> None:
@@ -203,7 +234,8 @@ class FailsForOne:
 async def test_query_that_fails_takes_none_of_its_batch_with_it() -> None:
     home = SHOP.pipelines["home"]
     faulty = replace(home, filters=(FailsForOne(), *home.filters))  # type: ignore[arg-type]
-    asking = recommender(KnownStates(), Shelf(replace(SHOP, pipelines={"home": faulty})))
+    shelf, registry = Shelf(replace(SHOP, pipelines={"home": faulty})), Registry()
+    asking = recommender(KnownStates(), shelf, registry=registry)
 
     users = ("anna", "unlucky", "ben")
     answers = await asyncio.gather(
@@ -211,10 +243,12 @@ async def test_query_that_fails_takes_none_of_its_batch_with_it() -> None:
     )
 
     assert [isinstance(answer, Recommendation) for answer in answers] == [True, False, True]
-    assert asking.counts["queries_failed"] == 1
+    assert totals(registry)["recommendations_failed"] == 1
 
 
 class BrokenStates:
+    incomplete = False
+
     async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
         return []  # against the protocol: an answer for each
 

@@ -9,15 +9,21 @@ from recsys.bundle import ModelBundle
 from recsys.models.popularity import PopularityModel
 from recsys.pipeline.placement import parse_placements
 from recsys.releases import move_pointer
+from serving.metrics import Registry, ReleaseMetrics, totals
 from serving.releases import ReleaseFolder
 from serving.snapshot import SnapshotKeeper
 from tests import shop
 
 
 @pytest.fixture
-def keeper(tmp_path: Path) -> SnapshotKeeper:
-    placements = parse_placements(shop.PLACEMENTS)
-    return SnapshotKeeper(ReleaseFolder(tmp_path), placements, lambda: shop.NOW)
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def keeper(tmp_path: Path, registry: Registry) -> SnapshotKeeper:
+    placements, metrics = parse_placements(shop.PLACEMENTS), ReleaseMetrics.of(registry)
+    return SnapshotKeeper(ReleaseFolder(tmp_path), placements, lambda: shop.NOW, metrics)
 
 
 def promote(folder: Path, version: str) -> None:
@@ -53,7 +59,7 @@ async def test_each_move_of_the_pointer_is_followed_once(
 
 
 async def test_corrupt_release_is_counted_once_and_the_old_one_kept(
-    keeper: SnapshotKeeper, tmp_path: Path
+    keeper: SnapshotKeeper, tmp_path: Path, registry: Registry
 ) -> None:
     publish(tmp_path, shop.bundle("v1"))
     await keeper.check()
@@ -63,7 +69,7 @@ async def test_corrupt_release_is_counted_once_and_the_old_one_kept(
     changed = [await keeper.check(), await keeper.check()]
 
     assert (changed, version(keeper)) == ([False, False], "v1")
-    assert keeper.counts["releases_refused"] == 1
+    assert totals(registry)["releases_refused"] == 1
 
 
 async def test_release_is_tried_again_when_it_is_promoted_again(
@@ -79,7 +85,7 @@ async def test_release_is_tried_again_when_it_is_promoted_again(
 
 
 async def test_release_whose_parts_do_not_fit_fails_warming_and_is_refused(
-    keeper: SnapshotKeeper, tmp_path: Path
+    keeper: SnapshotKeeper, tmp_path: Path, registry: Registry
 ) -> None:
     whole = shop.bundle("v1")
     short = PopularityModel.of(whole.popularity.counts[:3].copy())
@@ -88,4 +94,4 @@ async def test_release_whose_parts_do_not_fit_fails_warming_and_is_refused(
     publish(tmp_path, replace(whole, popularity=wrong))
 
     assert not await keeper.check()
-    assert keeper.counts["releases_refused"] == 1
+    assert totals(registry)["releases_refused"] == 1

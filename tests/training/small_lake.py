@@ -20,7 +20,10 @@ N_ITEMS = N_TASTES * ITEMS_A_TASTE
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of an order."""
+    """One event, a line of an order as a rule.
+
+    item_row: -1 for an event without an item. received: None for a minute after its time.
+    """
 
     user: str
     item_row: int
@@ -30,6 +33,10 @@ class Line:
     event_id: str = ""
     visitor: str = ""
     session: str = ""
+    quantity: float = 1.0
+    rating: float | None = None
+    robot: bool = False
+    received: datetime | None = None
 
 
 def write_lake(folder: Path, lines: list[Line], n_items: int = N_ITEMS) -> None:
@@ -67,21 +74,23 @@ def small_settings(*flags: str) -> TrainingSettings:
 
 
 def _event(position: int, line: Line) -> dict[str, object]:
+    texts = ("currency", "channel", "attribution_token", "outlet", "query", "category")
     return {
+        **dict.fromkeys((*texts, "campaign_id"), ""),
         "position": position,
         "day": line.time.date(),
         "time": line.time,
+        "received": line.received or line.time + timedelta(minutes=1),
         "type": line.type,
-        "item_id": f"i{line.item_row}",
+        "item_id": f"i{line.item_row}" if line.item_row >= 0 else "",
         "item_row": line.item_row,
         "user_id": line.user,
         "visitor_id": line.visitor,
         "session_id": line.session,
-        "quantity": 1.0,
-        "currency": "",
+        "quantity": line.quantity,
+        "rating": line.rating,
+        "robot": line.robot,
         "order_id": line.order,
-        "channel": "",
-        "attribution_token": "",
         "event_id": line.event_id or f"e{position}",
     }
 

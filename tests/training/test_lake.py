@@ -5,6 +5,7 @@ import pytest
 
 from recsys.errors import NotReady
 from recsys.events import EVENT_CODES, EventType
+from recsys.robots import RobotRule
 from tests.training.small_lake import START, Line, shop_lines, write_lake
 from training.datasets.enough import check_enough
 from training.datasets.lake import Dataset, read_dataset
@@ -12,9 +13,15 @@ from training.datasets.lake import Dataset, read_dataset
 DAY = timedelta(days=1)
 
 
-def dataset_of(folder: Path, lines: list[Line]) -> Dataset:
+def dataset_of(folder: Path, lines: list[Line], rule: RobotRule | None = None) -> Dataset:
     write_lake(folder, lines)
-    return read_dataset(folder / "lake")
+    return read_dataset(folder / "lake", rule)
+
+
+def seconds_of(dataset: Dataset) -> list[timedelta]:
+    """Return how long after the start each event counts."""
+    start = START.replace(tzinfo=None)
+    return [time - start for time in dataset.interactions.times.tolist()]
 
 
 def test_events_out_of_order_are_read_in_time_order(tmp_path: Path) -> None:
@@ -23,11 +30,85 @@ def test_events_out_of_order_are_read_in_time_order(tmp_path: Path) -> None:
     read = dataset_of(tmp_path, lines).interactions
 
     assert read.items.tolist() == [1, 2]
-    assert read.positions.tolist() == [2, 1]
+
+
+def test_events_of_one_second_are_read_in_the_order_of_its_fractions(tmp_path: Path) -> None:
+    fractions = [0.75, 0.25, 0.5]
+    lines = [Line("u1", row, START + timedelta(seconds=f)) for row, f in enumerate(fractions)]
+
+    read = dataset_of(tmp_path, lines).interactions
+
+    assert read.items.tolist() == [1, 2, 0]
+    assert (read.ties >> 24).tolist() == [64, 128, 192]
+
+
+def test_an_order_does_not_depend_on_how_often_its_events_were_sent(tmp_path: Path) -> None:
+    lines = [Line("u1", row, START, event_id=f"e{row}") for row in range(9)]
+
+    first = dataset_of(tmp_path / "first", lines).interactions
+    second = dataset_of(tmp_path / "second", lines[::-1] + lines).interactions
+
+    assert first.items.tolist() == second.items.tolist()
+    assert first.ties.tolist() == second.ties.tolist()
+
+
+def test_events_without_an_item_are_not_learned_from(tmp_path: Path) -> None:
+    lines = [Line("u1", -1, START, type="search"), Line("u2", 3, START)]
+
+    read = dataset_of(tmp_path, lines)
+
+    assert read.interactions.items.tolist() == [3]
+    assert read.user_ids == ("u2",)
+    assert read.log_position == len(lines) + 40
+
+
+def test_events_without_an_item_alone_are_nothing_to_learn_from(tmp_path: Path) -> None:
+    read = dataset_of(tmp_path, [Line("u1", -1, START, type="search")], RobotRule())
+
+    with pytest.raises(NotReady, match="0 events but no purchase"):
+        check_enough(read.interactions, window_days=14.0, history_days=14.0)
+
+
+def test_the_quantity_of_a_rating_is_the_rating(tmp_path: Path) -> None:
+    lines = [Line("u1", 0, START, type="rating", rating=4.0), Line("u1", 1, START, quantity=3.0)]
+
+    read = dataset_of(tmp_path, lines).interactions
+
+    quantities = dict(zip(read.items.tolist(), read.quantities.tolist(), strict=True))
+    assert quantities == {0: 4.0, 1: 3.0}
+
+
+def test_an_event_of_a_wrong_clock_counts_when_it_was_received(tmp_path: Path) -> None:
+    lines = [
+        Line("u1", 0, START + 400 * DAY, received=START),
+        Line("u1", 1, START + DAY, received=START),
+        Line("u1", 2, START - 400 * DAY, received=START + 2 * DAY),
+    ]
+
+    read = dataset_of(tmp_path, lines)
+
+    assert seconds_of(read) == [-400 * DAY, 0 * DAY, DAY]
+    assert read.interactions.items.tolist() == [2, 0, 1]
+
+
+def test_robots_are_left_out_and_counted_and_come_back_without_a_rule(tmp_path: Path) -> None:
+    hurried = [Line("fast", 0, START + timedelta(seconds=s), type="click") for s in range(4)]
+    searches = [Line("fast", -1, START, type="search")]
+    scanner = [Line("u1", 1, START, type="click", robot=True)]
+    lines = [*hurried, *searches, *scanner, Line("u1", 2, START), Line("u1", 3, START)]
+
+    read = dataset_of(tmp_path, lines, RobotRule(a_minute=4))
+    everybody = read_dataset(tmp_path / "lake")
+
+    assert sorted(read.interactions.items.tolist()) == [2, 3]
+    assert read.user_ids == ("u1",)
+    assert (read.left_out.robots, read.left_out.events) == (1, 6)
+    assert len(everybody.interactions) == 7
+    assert everybody.left_out.events == 0
 
 
 def test_an_event_id_that_stands_twice_counts_once_the_first_time(tmp_path: Path) -> None:
-    lines = [Line("u1", row, START, event_id=name) for row, name in enumerate(["a", "b", "a"])]
+    lines = [Line("u1", row, START + row * DAY, event_id=name) for row, name in enumerate("aba")]
 
     assert dataset_of(tmp_path, lines).interactions.items.tolist() == [0, 1]
 
@@ -35,8 +116,8 @@ def test_an_event_id_that_stands_twice_counts_once_the_first_time(tmp_path: Path
 def test_a_customer_is_known_by_user_id_else_visitor_else_session(tmp_path: Path) -> None:
     lines = [
         Line("u1", 0, START, visitor="v1"),
-        Line("", 1, START, visitor="v1", session="s1"),
-        Line("", 2, START, session="s1"),
+        Line("", 1, START + DAY, visitor="v1", session="s1"),
+        Line("", 2, START + 2 * DAY, session="s1"),
     ]
 
     read = dataset_of(tmp_path, lines)
@@ -48,9 +129,9 @@ def test_a_customer_is_known_by_user_id_else_visitor_else_session(tmp_path: Path
 def test_lines_of_an_order_share_a_basket_and_without_orders_a_day_does(tmp_path: Path) -> None:
     lines = [
         Line("u1", 0, START, "o1"),
-        Line("u1", 1, START, "o1"),
-        Line("u1", 2, START),
-        Line("u1", 3, START + timedelta(hours=1)),
+        Line("u1", 1, START + timedelta(hours=1), "o1"),
+        Line("u1", 2, START + timedelta(hours=2)),
+        Line("u1", 3, START + timedelta(hours=3)),
         Line("u1", 4, START + DAY),
         Line("u2", 5, START + DAY, "o1"),
     ]
@@ -63,7 +144,7 @@ def test_lines_of_an_order_share_a_basket_and_without_orders_a_day_does(tmp_path
 
 
 def test_what_kind_of_event_it_was_is_kept(tmp_path: Path) -> None:
-    lines = [Line("u1", 0, START, type="hide"), Line("u1", 0, START, type="click")]
+    lines = [Line("u1", 0, START, type="hide"), Line("u1", 0, START + DAY, type="click")]
 
     kinds = dataset_of(tmp_path, lines).interactions.kinds.tolist()
 

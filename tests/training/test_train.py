@@ -1,7 +1,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,18 +30,26 @@ PLACEMENTS = {
 }
 
 
+CRAWLED = [Line("crawler", row, START, type="detail_view", robot=True) for row in range(2)]
+LINES = [*shop_lines(), *CRAWLED]
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Lets a run break at the step of this name."""
+    """Lets a run break at the step of this name, and keeps what it was told."""
 
     broken: str = ""
     error: type[BaseException] = RuntimeError
+    told: list[str] = field(default_factory=list)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         if name == self.broken:
             raise self.error("here")
         yield
+
+    def tell(self, words: str) -> None:
+        self.told.append(words)
 
 
 def job_of(folder: Path, settings: TrainingSettings | None = None, minute: int = 0) -> TrainingJob:
@@ -53,7 +61,7 @@ def job_of(folder: Path, settings: TrainingSettings | None = None, minute: int =
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a data folder with one release."""
     folder = tmp_path_factory.mktemp("shop")
-    write_lake(folder, shop_lines())
+    write_lake(folder, LINES)
     train(job_of(folder), Steps())
     return folder
 
@@ -77,7 +85,8 @@ def test_a_run_publishes_a_release_that_loads(shop: Path) -> None:
 
     assert version == "20260601-120000"
     assert len(bundle.catalog) == 40
-    assert bundle.manifest.log_position == len(shop_lines()) + 40
+    assert bundle.manifest.log_position == len(LINES) + 40
+    assert bundle.manifest.counts["n_events"] == len(shop_lines())
     assert set(bundle.blends) == {"home", "cart"}
     assert stored_report(shop, version).placements == ("home", "cart")
 
@@ -92,6 +101,8 @@ def test_a_run_is_recorded_with_numbers_pictures_bundle_and_lake_versions(shop: 
     assert run.info.status == "FINISHED"
     assert run.data.metrics["home_ndcg_at_10"] > run.data.metrics["home_popular_ndcg_at_10"]
     assert run.data.params["lake_version_events"] == "0"
+    assert run.data.params["n_robots"] == "1"
+    assert run.data.params["n_robot_events"] == "2"
     assert {"report/report.json", "report/coverage.png", "report/curves_home.png"} <= found
     assert client.list_artifacts(run.info.run_id, "bundle")
 
@@ -179,3 +190,16 @@ def test_too_little_data_makes_no_run_and_no_release(tmp_path: Path) -> None:
         train(job_of(tmp_path), Steps())
 
     assert not (tmp_path / "releases").exists()
+
+
+def test_who_is_left_out_as_a_robot_is_said_and_with_robots_in_nobody_is(tmp_path: Path) -> None:
+    write_lake(tmp_path, [*CRAWLED, Line("u1", 0, START)])
+    steps, unasked = Steps(), Steps()
+
+    with pytest.raises(NotReady):
+        train(job_of(tmp_path), steps)
+    with pytest.raises(NotReady):
+        train(job_of(tmp_path, small_settings("robots.left_out=false")), unasked)
+
+    assert steps.told == ["robots left out: 1, with 2 events"]
+    assert unasked.told == []

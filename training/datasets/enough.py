@@ -36,7 +36,7 @@ def check_enough(interactions: Interactions, *, window_days: float, history_days
     Wanted: `history_days` of events before two windows (validation and test), and in each window
     at least `FEWEST_ASKERS` customers who had bought before.
     """
-    bought = interactions.of_kind(EventType.PURCHASE)
+    bought = interactions.settled().of_kind(EventType.PURCHASE)
     if not len(bought):
         raise _too_little(
             f"{len(interactions):,} events but no purchase among them",

@@ -18,12 +18,14 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from recsys.arrays import Mask, Rows, Times, frozen
+from recsys.arrays import Kinds, Mask, Rows, Times, frozen
 from recsys.catalog import Catalog, Item
 from recsys.errors import Unavailable
 from recsys.events import EVENT_TYPES
 from recsys.ids import ItemId, Vocabulary
 from recsys.interactions import Interactions
+from recsys.robots import RobotRule
+from recsys.state import ties_of
 from training.datasets.enough import no_events
 
 # Item numbers last: whatever an event or item names has its number by then.
@@ -31,8 +33,16 @@ TABLES = ("events", "items", "vocabulary")
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Who was taken for robots, and how many events were not learned from because of robots."""
+
+    robots: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
-    """What one version of the lake holds.
+    """What one version of the lake holds of events on items, robots left out.
 
     user_ids: who is behind each user row: a user id, else `visitor:` and a visitor id, else
         `session:` and a session id.
@@ -45,18 +55,20 @@ class Dataset:
     user_ids: tuple[str, ...]
     lake_versions: Mapping[str, int]
     log_position: int
+    left_out: LeftOut
 
 
-def read_dataset(lake: Path) -> Dataset:
-    """Return the data set of the lake's present version.
+def read_dataset(lake: Path, rule: RobotRule | None = None) -> Dataset:
+    """Return the data set of the lake's present version, without whom the rule takes for robots.
 
-    An event id that stands there twice counts once, the earliest. Raises NotReady where there is
-    no event at all, Unavailable where the tables cannot be read.
+    An event id that stands there twice counts once, the earliest. An event of a time more than a
+    day behind its receipt is of a wrong clock, and counts when it was received. Raises NotReady
+    where there is no event at all, Unavailable where the tables cannot be read.
     """
     try:
         if not all(DeltaTable.is_deltatable(str(lake / name)) for name in TABLES):
             raise no_events(lake)
-        return _dataset({name: DeltaTable(lake / name) for name in TABLES}, lake)
+        return _dataset({name: DeltaTable(lake / name) for name in TABLES}, lake, rule)
     except (DeltaError, OSError, duckdb.Error, pa.ArrowException) as error:
         raise Unavailable(
             f"the lake at {lake} cannot be read: {error}. Nothing was changed; check the disk of "
@@ -65,16 +77,18 @@ def read_dataset(lake: Path) -> Dataset:
         ) from error
 
 
-def _dataset(tables: Mapping[str, DeltaTable], lake: Path) -> Dataset:
+def _dataset(tables: Mapping[str, DeltaTable], lake: Path, rule: RobotRule | None) -> Dataset:
     events = _query(tables["events"], EVENTS)
     if not len(events):
         raise no_events(lake)
     vocabulary = _vocabulary(_query(tables["vocabulary"], NUMBERS), lake)
     items = _query(tables["items"], NEWEST_ITEMS)
-    interactions, user_ids = _interactions(events, len(vocabulary))
     last = max(_last(events["position"]), _last(items["position"]))
+    events, left_out = _without_robots(_of_known_types(events), rule)
+    on_items = events.filter(pc.greater_equal(events["item_row"], 0))
+    interactions, user_ids = _interactions(on_items, len(vocabulary))
     versions = {name: table.version() for name, table in tables.items()}
-    return Dataset(interactions, _catalog(items, vocabulary), user_ids, versions, last)
+    return Dataset(interactions, _catalog(items, vocabulary), user_ids, versions, last, left_out)
 
 
 EVENTS = """
@@ -85,11 +99,14 @@ once AS (
   SELECT * FROM files WHERE event_id IN (SELECT event_id FROM repeated)
   QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY position) = 1
 )
-SELECT position, epoch_us(time) // 1000000 AS second, type, item_row, quantity, order_id,
+SELECT position, event_id, type, item_row, order_id, robot,
+  CASE WHEN epoch_us(time) - epoch_us(received) > 86_400_000_000 THEN epoch_us(received)
+       ELSE epoch_us(time) END AS microsecond,
+  coalesce(rating, quantity) AS quantity,
   CASE WHEN user_id <> '' THEN user_id
        WHEN visitor_id <> '' THEN 'visitor:' || visitor_id
        ELSE 'session:' || session_id END AS who
-FROM once ORDER BY second, position
+FROM once ORDER BY position
 """
 
 NUMBERS = "SELECT DISTINCT item_row, item_id FROM files ORDER BY item_row"
@@ -134,28 +151,55 @@ def _catalog(items: pa.Table, vocabulary: Vocabulary) -> Catalog:
     return Catalog.of(vocabulary, known)
 
 
+def _of_known_types(events: pa.Table) -> pa.Table:
+    """Return the events with the code of their type as `kind`, those of a type known here."""
+    kinds = pc.index_in(events["type"], pa.array(EVENT_TYPES, pa.string()))
+    return events.append_column("kind", kinds).filter(kinds.is_valid())
+
+
+def _without_robots(events: pa.Table, rule: RobotRule | None) -> tuple[pa.Table, LeftOut]:
+    """Return the events of people, and how many others there were."""
+    if rule is None:
+        return events, LeftOut()
+    users, user_ids = _coded(events["who"])
+    declared = events["robot"].to_numpy()
+    robots = rule.robots(
+        users, _times(events), kinds=_kinds(events), declared=declared, n_users=len(user_ids)
+    )
+    gone: Mask = robots[users] | declared
+    return events.filter(pa.array(~gone)), LeftOut(int(robots.sum()), int(gone.sum()))
+
+
 def _interactions(events: pa.Table, n_items: int) -> tuple[Interactions, tuple[str, ...]]:
     """Return the events as columns, and who is behind each user row (in order of the ids)."""
-    codes = pa.array(EVENT_TYPES, pa.string())
-    kinds = pc.index_in(events["type"], codes)
-    known = kinds.is_valid()
-    events, kinds = events.filter(known), kinds.filter(known)
+    microseconds = events["microsecond"].to_numpy()
+    ties = ties_of(microseconds, events["event_id"].to_pylist())
+    order = np.lexsort((ties, microseconds // 1_000_000))  # stable: by position at last
+    events, ties = events.take(pa.array(order)), ties[order]
     users, user_ids = _coded(events["who"])
-    times = events["second"].to_numpy().astype("datetime64[s]")
-    orders, order_ids = _coded(events["order_id"])
-    ordered = np.array([bool(order) for order in order_ids], dtype=np.bool_)[orders]
+    times = _times(events)
     interactions = Interactions(
         users=frozen(users),
         items=frozen(events["item_row"].to_numpy().astype(np.int32)),
-        kinds=frozen(kinds.to_numpy().astype(np.uint8)),
+        kinds=frozen(_kinds(events)),
         quantities=frozen(events["quantity"].to_numpy().astype(np.float32)),
         times=frozen(times),
-        positions=frozen(events["position"].to_numpy().astype(np.int64)),
-        baskets=frozen(_baskets(users, orders, ordered, times)),
+        ties=frozen(ties),
+        baskets=frozen(_baskets(users, events["order_id"], times)),
         n_users=len(user_ids),
         n_items=n_items,
     )
     return interactions, user_ids
+
+
+def _times(events: pa.Table) -> Times:
+    times: Times = (events["microsecond"].to_numpy() // 1_000_000).astype("datetime64[s]")
+    return times
+
+
+def _kinds(events: pa.Table) -> Kinds:
+    kinds: Kinds = events["kind"].to_numpy().astype(np.uint8)
+    return kinds
 
 
 def _coded(texts: pa.ChunkedArray) -> tuple[Rows, tuple[str, ...]]:
@@ -169,8 +213,10 @@ def _coded(texts: pa.ChunkedArray) -> tuple[Rows, tuple[str, ...]]:
     return codes, tuple(distinct[place] for place in order)
 
 
-def _baskets(users: Rows, orders: Rows, ordered: Mask, times: Times) -> Rows:
+def _baskets(users: Rows, order_ids: pa.ChunkedArray, times: Times) -> Rows:
     """Return a number shared by the events of one user's order, or of one user's day without."""
+    orders, distinct = _coded(order_ids)
+    ordered = np.array([bool(order) for order in distinct], dtype=np.bool_)[orders]
     days = times.astype("datetime64[D]").astype(np.int64)
     days -= days.min(initial=0)
     within = np.where(ordered, orders.astype(np.int64) << 1, days << 1 | 1)

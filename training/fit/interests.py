@@ -50,7 +50,10 @@ class Customers:
     def interests(self, interest: Interest) -> Weighted:
         """Return how much each customer cares for which item."""
         return stacked(
-            [interest.of(batch.history, batch.purchases, batch.now) for batch in self.batches]
+            [
+                interest.of(batch.history, batch.purchases, batch.opinions, batch.now)
+                for batch in self.batches
+            ]
         )
 
 

@@ -25,23 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/recsys/v1/event_service.proto\x12\trecsys.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"6\n\x12WriteEventsRequest\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.recsys.v1.Event\"\xb1\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\"\n\x04type\x18\x02 \x01(\x0e\x32\x14.recsys.v1.EventType\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07item_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nvisitor_id\x18\x06 \x01(\t\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x01\x12\x12\n\x05price\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x63urrency\x18\n \x01(\t\x12\x10\n\x08order_id\x18\x0b \x01(\t\x12\x0f\n\x07\x63hannel\x18\x0c \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\r \x01(\tB\x08\n\x06_price\"\x88\x01\n\x13WriteEventsResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\x12\x14\n\x0clog_position\x18\x03 \x01(\x03\x12*\n\x08rejected\x18\x04 \x03(\x0b\x32\x18.recsys.v1.RejectedEvent\"N\n\rRejectedEvent\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*\xf4\x01\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_TYPE_IMPRESSION\x10\x01\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x02\x12\x1a\n\x16\x45VENT_TYPE_DETAIL_VIEW\x10\x03\x12\x1a\n\x16\x45VENT_TYPE_ADD_TO_CART\x10\x04\x12\x1f\n\x1b\x45VENT_TYPE_REMOVE_FROM_CART\x10\x05\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x06\x12\x13\n\x0f\x45VENT_TYPE_LIKE\x10\x07\x12\x13\n\x0f\x45VENT_TYPE_HIDE\x10\x08\x32\\\n\x0c\x45ventService\x12L\n\x0bWriteEvents\x12\x1d.recsys.v1.WriteEventsRequest\x1a\x1e.recsys.v1.WriteEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/recsys/v1/event_service.proto\x12\trecsys.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"e\n\x12WriteEventsRequest\x12 \n\x06\x65vents\x18\x01 \x03(\x0b\x32\x10.recsys.v1.Event\x12-\n\tsent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xce\x03\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\"\n\x04type\x18\x02 \x01(\x0e\x32\x14.recsys.v1.EventType\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07item_id\x18\x04 \x01(\t\x12\x0f\n\x07user_id\x18\x05 \x01(\t\x12\x12\n\nvisitor_id\x18\x06 \x01(\t\x12\x12\n\nsession_id\x18\x07 \x01(\t\x12\x10\n\x08quantity\x18\x08 \x01(\x01\x12\x12\n\x05price\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x08\x63urrency\x18\n \x01(\t\x12\x10\n\x08order_id\x18\x0b \x01(\t\x12#\n\x07\x63hannel\x18\x0c \x01(\x0e\x32\x12.recsys.v1.Channel\x12\x19\n\x11\x61ttribution_token\x18\r \x01(\t\x12\x0e\n\x06outlet\x18\x0e \x01(\t\x12\x13\n\x06rating\x18\x0f \x01(\x01H\x01\x88\x01\x01\x12\r\n\x05query\x18\x10 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x11 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x12 \x01(\t\x12\x12\n\nuser_agent\x18\x13 \x01(\t\x12\r\n\x05robot\x18\x14 \x01(\x08\x42\x08\n\x06_priceB\t\n\x07_rating\"\x88\x01\n\x13WriteEventsResponse\x12\x16\n\x0e\x61\x63\x63\x65pted_count\x18\x01 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x02 \x01(\x05\x12\x14\n\x0clog_position\x18\x03 \x01(\x03\x12*\n\x08rejected\x18\x04 \x03(\x0b\x32\x18.recsys.v1.RejectedEvent\"N\n\rRejectedEvent\x12\r\n\x05index\x18\x01 \x01(\x05\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*\xbd\x01\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x01\x12\x0f\n\x0b\x43HANNEL_APP\x10\x02\x12\x11\n\rCHANNEL_EMAIL\x10\x03\x12\x12\n\x0e\x43HANNEL_SOCIAL\x10\x04\x12\x11\n\rCHANNEL_STORE\x10\x05\x12\x12\n\x0e\x43HANNEL_DEVICE\x10\x06\x12\x10\n\x0c\x43HANNEL_CHAT\x10\x07\x12\x17\n\x13\x43HANNEL_CALL_CENTER\x10\x08*\xa8\x04\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45VENT_TYPE_IMPRESSION\x10\x01\x12\x14\n\x10\x45VENT_TYPE_CLICK\x10\x02\x12\x1a\n\x16\x45VENT_TYPE_DETAIL_VIEW\x10\x03\x12\x1a\n\x16\x45VENT_TYPE_ADD_TO_CART\x10\x04\x12\x1f\n\x1b\x45VENT_TYPE_REMOVE_FROM_CART\x10\x05\x12\x17\n\x13\x45VENT_TYPE_PURCHASE\x10\x06\x12\x13\n\x0f\x45VENT_TYPE_LIKE\x10\x07\x12\x13\n\x0f\x45VENT_TYPE_HIDE\x10\x08\x12\x1c\n\x18\x45VENT_TYPE_CATEGORY_VIEW\x10\t\x12\x15\n\x11\x45VENT_TYPE_SEARCH\x10\n\x12\x18\n\x14\x45VENT_TYPE_CART_VIEW\x10\x0b\x12\x15\n\x11\x45VENT_TYPE_REFUND\x10\x0c\x12\x1e\n\x1a\x45VENT_TYPE_ADD_TO_WISHLIST\x10\r\x12#\n\x1f\x45VENT_TYPE_REMOVE_FROM_WISHLIST\x10\x0e\x12\x15\n\x11\x45VENT_TYPE_RATING\x10\x0f\x12\x19\n\x15\x45VENT_TYPE_EMAIL_SENT\x10\x10\x12\x1b\n\x17\x45VENT_TYPE_EMAIL_OPENED\x10\x11\x12\x1c\n\x18\x45VENT_TYPE_EMAIL_CLICKED\x10\x12\x12\x1a\n\x16\x45VENT_TYPE_UNSUBSCRIBE\x10\x13\x32\\\n\x0c\x45ventService\x12L\n\x0bWriteEvents\x12\x1d.recsys.v1.WriteEventsRequest\x1a\x1e.recsys.v1.WriteEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.recsys.v1.event_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTTYPE']._serialized_start=668
-  _globals['_EVENTTYPE']._serialized_end=912
+  _globals['_CHANNEL']._serialized_start=872
+  _globals['_CHANNEL']._serialized_end=1061
+  _globals['_EVENTTYPE']._serialized_start=1064
+  _globals['_EVENTTYPE']._serialized_end=1616
   _globals['_WRITEEVENTSREQUEST']._serialized_start=84
-  _globals['_WRITEEVENTSREQUEST']._serialized_end=138
-  _globals['_EVENT']._serialized_start=141
-  _globals['_EVENT']._serialized_end=446
-  _globals['_WRITEEVENTSRESPONSE']._serialized_start=449
-  _globals['_WRITEEVENTSRESPONSE']._serialized_end=585
-  _globals['_REJECTEDEVENT']._serialized_start=587
-  _globals['_REJECTEDEVENT']._serialized_end=665
-  _globals['_EVENTSERVICE']._serialized_start=914
-  _globals['_EVENTSERVICE']._serialized_end=1006
+  _globals['_WRITEEVENTSREQUEST']._serialized_end=185
+  _globals['_EVENT']._serialized_start=188
+  _globals['_EVENT']._serialized_end=650
+  _globals['_WRITEEVENTSRESPONSE']._serialized_start=653
+  _globals['_WRITEEVENTSRESPONSE']._serialized_end=789
+  _globals['_REJECTEDEVENT']._serialized_start=791
+  _globals['_REJECTEDEVENT']._serialized_end=869
+  _globals['_EVENTSERVICE']._serialized_start=1618
+  _globals['_EVENTSERVICE']._serialized_end=1710
 # @@protoc_insertion_point(module_scope)

@@ -20,6 +20,54 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Channel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANNEL_UNSPECIFIED: _Channel.ValueType  # 0
+    """The event does not say."""
+    CHANNEL_WEB: _Channel.ValueType  # 1
+    """The shop's web site."""
+    CHANNEL_APP: _Channel.ValueType  # 2
+    """The shop's app."""
+    CHANNEL_EMAIL: _Channel.ValueType  # 3
+    """An e-mail."""
+    CHANNEL_SOCIAL: _Channel.ValueType  # 4
+    """A social network."""
+    CHANNEL_STORE: _Channel.ValueType  # 5
+    """The till of a store, or the people there."""
+    CHANNEL_DEVICE: _Channel.ValueType  # 6
+    """A device in the home or on the move: a speaker, a television, a car."""
+    CHANNEL_CHAT: _Channel.ValueType  # 7
+    """A chat, with a person or a robot of the shop."""
+    CHANNEL_CALL_CENTER: _Channel.ValueType  # 8
+    """The call centre."""
+
+class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
+    """Names where an action took place."""
+
+CHANNEL_UNSPECIFIED: Channel.ValueType  # 0
+"""The event does not say."""
+CHANNEL_WEB: Channel.ValueType  # 1
+"""The shop's web site."""
+CHANNEL_APP: Channel.ValueType  # 2
+"""The shop's app."""
+CHANNEL_EMAIL: Channel.ValueType  # 3
+"""An e-mail."""
+CHANNEL_SOCIAL: Channel.ValueType  # 4
+"""A social network."""
+CHANNEL_STORE: Channel.ValueType  # 5
+"""The till of a store, or the people there."""
+CHANNEL_DEVICE: Channel.ValueType  # 6
+"""A device in the home or on the move: a speaker, a television, a car."""
+CHANNEL_CHAT: Channel.ValueType  # 7
+"""A chat, with a person or a robot of the shop."""
+CHANNEL_CALL_CENTER: Channel.ValueType  # 8
+"""The call centre."""
+Global___Channel: _TypeAlias = Channel  # noqa: Y015
+
 class _EventType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -44,6 +92,30 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """The customer said that they like the item."""
     EVENT_TYPE_HIDE: _EventType.ValueType  # 8
     """The customer asked not to see the item again."""
+    EVENT_TYPE_CATEGORY_VIEW: _EventType.ValueType  # 9
+    """A category's page was opened; `category` says which."""
+    EVENT_TYPE_SEARCH: _EventType.ValueType  # 10
+    """Something was searched for; `query` says what."""
+    EVENT_TYPE_CART_VIEW: _EventType.ValueType  # 11
+    """The cart was looked at."""
+    EVENT_TYPE_REFUND: _EventType.ValueType  # 12
+    """Pieces of the item were given back. They count as not bought, the newest purchases of the item
+    first; a refund that finds no purchase before it changes nothing.
+    """
+    EVENT_TYPE_ADD_TO_WISHLIST: _EventType.ValueType  # 13
+    """The item was put on a wish list."""
+    EVENT_TYPE_REMOVE_FROM_WISHLIST: _EventType.ValueType  # 14
+    """The item was taken off a wish list."""
+    EVENT_TYPE_RATING: _EventType.ValueType  # 15
+    """The customer rated the item; `rating` says how."""
+    EVENT_TYPE_EMAIL_SENT: _EventType.ValueType  # 16
+    """An e-mail was sent to the customer; `item_id` may name an item in it."""
+    EVENT_TYPE_EMAIL_OPENED: _EventType.ValueType  # 17
+    """An e-mail was opened."""
+    EVENT_TYPE_EMAIL_CLICKED: _EventType.ValueType  # 18
+    """A link in an e-mail was clicked; `item_id` may name the item behind it."""
+    EVENT_TYPE_UNSUBSCRIBE: _EventType.ValueType  # 19
+    """The customer asked for no more e-mails; `recsys picks` leaves them out."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """Names one kind of action."""
@@ -66,6 +138,30 @@ EVENT_TYPE_LIKE: EventType.ValueType  # 7
 """The customer said that they like the item."""
 EVENT_TYPE_HIDE: EventType.ValueType  # 8
 """The customer asked not to see the item again."""
+EVENT_TYPE_CATEGORY_VIEW: EventType.ValueType  # 9
+"""A category's page was opened; `category` says which."""
+EVENT_TYPE_SEARCH: EventType.ValueType  # 10
+"""Something was searched for; `query` says what."""
+EVENT_TYPE_CART_VIEW: EventType.ValueType  # 11
+"""The cart was looked at."""
+EVENT_TYPE_REFUND: EventType.ValueType  # 12
+"""Pieces of the item were given back. They count as not bought, the newest purchases of the item
+first; a refund that finds no purchase before it changes nothing.
+"""
+EVENT_TYPE_ADD_TO_WISHLIST: EventType.ValueType  # 13
+"""The item was put on a wish list."""
+EVENT_TYPE_REMOVE_FROM_WISHLIST: EventType.ValueType  # 14
+"""The item was taken off a wish list."""
+EVENT_TYPE_RATING: EventType.ValueType  # 15
+"""The customer rated the item; `rating` says how."""
+EVENT_TYPE_EMAIL_SENT: EventType.ValueType  # 16
+"""An e-mail was sent to the customer; `item_id` may name an item in it."""
+EVENT_TYPE_EMAIL_OPENED: EventType.ValueType  # 17
+"""An e-mail was opened."""
+EVENT_TYPE_EMAIL_CLICKED: EventType.ValueType  # 18
+"""A link in an e-mail was clicked; `item_id` may name the item behind it."""
+EVENT_TYPE_UNSUBSCRIBE: EventType.ValueType  # 19
+"""The customer asked for no more e-mails; `recsys picks` leaves them out."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final
@@ -75,20 +171,30 @@ class WriteEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EVENTS_FIELD_NUMBER: _builtins.int
+    SENT_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
         """Required. At most 1,000 events, in any order. An order of three items is three events with
         one `order_id`.
         """
 
+    @_builtins.property
+    def sent_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. What the sender's clock showed when it sent the request. Where that is more than 30
+        seconds off the server's, every `Event.time` of the request is moved by the difference, so
+        that a device with a wrong clock disorders nothing. Unset for events that were collected from
+        several devices.
+        """
+
     def __init__(
         self,
         *,
         events: _abc.Iterable[Global___Event] | None = ...,
+        sent_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_time", b"sent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "sent_time", b"sent_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,10 +202,12 @@ Global___WriteEventsRequest: _TypeAlias = WriteEventsRequest  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """Describes one action of one customer on one item.
+    """Describes one action of one customer, on one item unless its type needs none.
 
     At least one of `user_id`, `visitor_id` and `session_id` is given. Every id is at most 128 bytes
-    of printable UTF-8.
+    of printable UTF-8. Nothing that was recorded is edited: an order is corrected by further events,
+    a `REFUND` for pieces that were given back or never delivered, a `PURCHASE` with the same
+    `order_id` for what came on top.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -117,12 +225,21 @@ class Event(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     ATTRIBUTION_TOKEN_FIELD_NUMBER: _builtins.int
+    OUTLET_FIELD_NUMBER: _builtins.int
+    RATING_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
+    USER_AGENT_FIELD_NUMBER: _builtins.int
+    ROBOT_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Required. The shop's id of the event; a second event of the same id does not count."""
     type: Global___EventType.ValueType
     """Required. What was done."""
     item_id: _builtins.str
-    """Required. The shop's id of the item; items not in the catalog are accepted."""
+    """Required, but for CATEGORY_VIEW, SEARCH, CART_VIEW, EMAIL_SENT, EMAIL_OPENED, EMAIL_CLICKED and
+    UNSUBSCRIBE. The shop's id of the item; items not in the catalog are accepted.
+    """
     user_id: _builtins.str
     """Optional. The shop's id of the user; empty for a visitor not known."""
     visitor_id: _builtins.str
@@ -130,21 +247,46 @@ class Event(_message.Message):
     session_id: _builtins.str
     """Optional. The shop's id of the visit."""
     quantity: _builtins.float
-    """Optional. Pieces, or the amount in the item's own unit; above 0 and below 1e9. 0 means 1."""
+    """Optional. Pieces, or the amount in the item's own unit; above 0 and below 1e9. 0 means 1. Of a
+    REFUND, what was given back of this item.
+    """
     price: _builtins.float
     """Optional. Price of one piece in `currency`, from 0 to 1e12. Unset means unknown."""
     currency: _builtins.str
     """Optional. Currency of the price as an ISO 4217 code, such as `EUR`."""
     order_id: _builtins.str
-    """Optional. Ties the lines of one order together."""
-    channel: _builtins.str
-    """Optional. The shop's own name of the sales channel, such as `web` or `store 12`."""
+    """Optional. Ties the lines of one order, and its refunds, together."""
+    channel: Global___Channel.ValueType
+    """Optional. Where it was done."""
     attribution_token: _builtins.str
     """Optional. Token of the recommendation behind the action, unchanged; at most 512 bytes."""
+    outlet: _builtins.str
+    """Optional. The shop's own name of the place within the channel, such as `store 12`; at most 128
+    bytes.
+    """
+    rating: _builtins.float
+    """Required for a RATING, unset for every other type. From 1 (worst) to 5 (best)."""
+    query: _builtins.str
+    """Required for a SEARCH. What was searched for, at most 512 bytes."""
+    category: _builtins.str
+    """Required for a CATEGORY_VIEW. The category, as a path such as `Grocery > Bread`; at most 1,024
+    bytes.
+    """
+    campaign_id: _builtins.str
+    """Optional. The shop's id of the campaign behind an e-mail that was sent, opened, clicked or
+    unsubscribed from.
+    """
+    user_agent: _builtins.str
+    """Optional. The User-Agent of the browser or app behind the action. It only tells robots, which
+    are left out of training and counts, and is not kept; at most 1,024 bytes are looked at.
+    """
+    robot: _builtins.bool
+    """Optional. Whether the shop itself knows that a robot did it."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. When it was done, from 1971 until one day ahead of the server's clock; whole seconds
-        count. Unset means the server's time.
+        """Optional. When it was done, from 1971 on; it counts to 1/256 of a second. Unset means the
+        server's time, and so does a time more than five minutes ahead of it. More than one day ahead
+        is rejected.
         """
 
     def __init__(
@@ -161,16 +303,28 @@ class Event(_message.Message):
         price: _builtins.float | None = ...,
         currency: _builtins.str = ...,
         order_id: _builtins.str = ...,
-        channel: _builtins.str = ...,
+        channel: Global___Channel.ValueType = ...,
         attribution_token: _builtins.str = ...,
+        outlet: _builtins.str = ...,
+        rating: _builtins.float | None = ...,
+        query: _builtins.str = ...,
+        category: _builtins.str = ...,
+        campaign_id: _builtins.str = ...,
+        user_agent: _builtins.str = ...,
+        robot: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "price", b"price", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_rating", b"_rating", "price", b"price", "rating", b"rating", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "attribution_token", b"attribution_token", "channel", b"channel", "currency", b"currency", "event_id", b"event_id", "item_id", b"item_id", "order_id", b"order_id", "price", b"price", "quantity", b"quantity", "session_id", b"session_id", "time", b"time", "type", b"type", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_rating", b"_rating", "attribution_token", b"attribution_token", "campaign_id", b"campaign_id", "category", b"category", "channel", b"channel", "currency", b"currency", "event_id", b"event_id", "item_id", b"item_id", "order_id", b"order_id", "outlet", b"outlet", "price", b"price", "quantity", b"quantity", "query", b"query", "rating", b"rating", "robot", b"robot", "session_id", b"session_id", "time", b"time", "type", b"type", "user_agent", b"user_agent", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015
+    _WhichOneofReturnType__rating: _TypeAlias = _typing.Literal["rating"]  # noqa: Y015
+    _WhichOneofArgType__rating: _TypeAlias = _typing.Literal["_rating", b"_rating"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price) -> _WhichOneofReturnType__price | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rating) -> _WhichOneofReturnType__rating | None: ...
 
 Global___Event: _TypeAlias = Event  # noqa: Y015
 

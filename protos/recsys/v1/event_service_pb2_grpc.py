@@ -50,9 +50,10 @@ class EventServiceServicer:
         """Records events durably; each changes the next answer for its customer.
 
         Valid events count even when others of the request do not: those are listed in `rejected`.
-        Idempotent by `event_id` for seven days, so a request without an answer is safe to repeat.
-        More than 1,000 events are INVALID_ARGUMENT. UNAVAILABLE means that nothing was recorded for
-        certain: send the same request again.
+        Idempotent by `event_id` for seven days, so a request without an answer is safe to repeat; of
+        two events with one id the first counts, whatever the second says. Events may come late and
+        in any order: each counts at its own time. More than 1,000 events are INVALID_ARGUMENT.
+        UNAVAILABLE means that nothing was recorded for certain: send the same request again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

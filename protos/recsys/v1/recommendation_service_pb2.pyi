@@ -101,6 +101,10 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     """The answer is not degraded, or for a reason that has no value here yet."""
     DEGRADED_REASON_STATE_UNAVAILABLE: _DegradedReason.ValueType  # 1
     """The store of customer state did not answer in time; the asker was treated as unknown."""
+    DEGRADED_REASON_STATE_BEHIND: _DegradedReason.ValueType  # 2
+    """The store of customer state lacks events that were acknowledged: it was emptied and is being
+    filled again, or takes no more for now. The answer rests on what it has.
+    """
 
 class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
     """Says why an answer rests on less than is known."""
@@ -109,6 +113,10 @@ DEGRADED_REASON_UNSPECIFIED: DegradedReason.ValueType  # 0
 """The answer is not degraded, or for a reason that has no value here yet."""
 DEGRADED_REASON_STATE_UNAVAILABLE: DegradedReason.ValueType  # 1
 """The store of customer state did not answer in time; the asker was treated as unknown."""
+DEGRADED_REASON_STATE_BEHIND: DegradedReason.ValueType  # 2
+"""The store of customer state lacks events that were acknowledged: it was emptied and is being
+filled again, or takes no more for now. The answer rests on what it has.
+"""
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
 @_typing.final

@@ -19,7 +19,7 @@ def bought(*lines: tuple[int, int, int]) -> Interactions:
         np.full(len(users), EVENT_CODES[EventType.PURCHASE], dtype=np.uint8),
         np.ones(len(users), dtype=np.float32),
         START + days.astype("timedelta64[D]"),
-        np.arange(1, len(users) + 1),
+        np.arange(len(users), dtype=np.uint32),
         (users * 1_000 + days).astype(np.int32),
         int(users.max()) + 1,
         20,

@@ -16,6 +16,7 @@ from recsys.errors import InvalidInput, NotFound
 from recsys.query import Query, Recommendation, Tier
 from serving.api.interceptors import StatusInterceptor
 from serving.api.recommendation_servicer import RecommendationServicer
+from serving.metrics import CallMetrics, Registry
 
 METHOD = "/recsys.v1.RecommendationService/Recommend"
 
@@ -45,8 +46,13 @@ def shelf() -> Shelf:
 
 
 @pytest.fixture
-def interceptor() -> StatusInterceptor:
-    return StatusInterceptor()
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def interceptor(registry: Registry) -> StatusInterceptor:
+    return StatusInterceptor(CallMetrics(registry))
 
 
 @pytest.fixture
@@ -67,26 +73,36 @@ async def channel(interceptor: StatusInterceptor, shelf: Shelf) -> AsyncIterator
     await server.stop(None)
 
 
+def calls(registry: Registry) -> dict[tuple[str, str], float]:
+    """Return how many calls have ended, by method and code."""
+    (counted,) = (one for one in registry.collect() if one.name == "recsys_grpc_requests")
+    return {
+        (sample.labels["method"], sample.labels["code"]): sample.value
+        for sample in counted.samples
+        if sample.name.endswith("_total")
+    }
+
+
 async def test_answered_call_is_counted_and_logged_in_one_line_without_ids(
-    stub: pb_grpc.RecommendationServiceStub, interceptor: StatusInterceptor
+    stub: pb_grpc.RecommendationServiceStub, registry: Registry
 ) -> None:
     with capture_logs() as lines:
         await stub.Recommend(pb.RecommendRequest(placement="home", user_id="ann"))
 
-    assert interceptor.counts == {(METHOD, "OK"): 1}
+    assert calls(registry) == {(METHOD, "OK"): 1}
     assert [(line["method"], line["status"]) for line in lines] == [(METHOD, "OK")]
     assert "ann" not in str(lines)
 
 
 async def test_domain_error_becomes_its_status(
-    stub: pb_grpc.RecommendationServiceStub, interceptor: StatusInterceptor
+    stub: pb_grpc.RecommendationServiceStub, registry: Registry
 ) -> None:
     with capture_logs() as lines, pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Recommend(pb.RecommendRequest(placement="hom"))
 
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     assert caught.value.details() == "no placement hom"
-    assert interceptor.counts == {(METHOD, "NOT_FOUND"): 1}
+    assert calls(registry) == {(METHOD, "NOT_FOUND"): 1}
     assert [line["reason"] for line in lines] == ["UNKNOWN_PLACEMENT"]
 
 
@@ -100,7 +116,7 @@ async def test_long_message_still_fits_the_headers(
 
 
 async def test_fault_of_our_own_tells_the_caller_nothing_and_the_log_where(
-    stub: pb_grpc.RecommendationServiceStub, interceptor: StatusInterceptor
+    stub: pb_grpc.RecommendationServiceStub, registry: Registry
 ) -> None:
     with capture_logs() as lines, pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Recommend(pb.RecommendRequest(placement="broken", user_id="ann"))
@@ -114,7 +130,7 @@ async def test_fault_of_our_own_tells_the_caller_nothing_and_the_log_where(
 
 
 async def test_status_that_a_method_sets_itself_is_kept_and_counted(
-    channel: grpc.aio.Channel, interceptor: StatusInterceptor
+    channel: grpc.aio.Channel, registry: Registry
 ) -> None:
     with capture_logs(), pytest.raises(grpc.aio.AioRpcError) as caught:
         await health_pb2_grpc.HealthStub(channel).Check(
@@ -122,11 +138,11 @@ async def test_status_that_a_method_sets_itself_is_kept_and_counted(
         )
 
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
-    assert interceptor.counts == {("/grpc.health.v1.Health/Check", "NOT_FOUND"): 1}
+    assert calls(registry) == {("/grpc.health.v1.Health/Check", "NOT_FOUND"): 1}
 
 
 async def test_unknown_method_stays_unimplemented(
-    channel: grpc.aio.Channel, interceptor: StatusInterceptor
+    channel: grpc.aio.Channel, registry: Registry
 ) -> None:
     guess: Any = channel.unary_unary("/recsys.v1.RecommendationService/Guess")
 
@@ -134,18 +150,18 @@ async def test_unknown_method_stays_unimplemented(
         await guess(b"")
 
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert interceptor.counts == {}
+    assert calls(registry) == {}
 
 
 async def test_call_that_is_cancelled_is_counted_as_such(
-    stub: pb_grpc.RecommendationServiceStub, interceptor: StatusInterceptor, shelf: Shelf
+    stub: pb_grpc.RecommendationServiceStub, registry: Registry, shelf: Shelf
 ) -> None:
     call = asyncio.ensure_future(stub.Recommend(pb.RecommendRequest(placement="slow")))
     await shelf.asked.wait()
 
     with capture_logs():
         call.cancel()
-        while not interceptor.counts:  # noqa: ASYNC110  # a counter tells nobody
+        while not calls(registry):  # noqa: ASYNC110  # a counter tells nobody
             await asyncio.sleep(0.01)
 
-    assert interceptor.counts == {(METHOD, "CANCELLED"): 1}
+    assert calls(registry) == {(METHOD, "CANCELLED"): 1}

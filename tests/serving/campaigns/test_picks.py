@@ -54,6 +54,24 @@ async def test_without_a_server_the_job_brings_states_up_to_date_and_leaves_none
     assert not (settings.data_folder / "valkey" / "valkey.pid").exists()
 
 
+async def test_customer_who_unsubscribed_is_left_out_and_counted(
+    settings: ServingSettings, tmp_path: Path
+) -> None:
+    release(settings)
+    writer = Writer(settings.log_file, clock=lambda: shop.NOW)
+    gone = shop.event(EventType.UNSUBSCRIBE, "", "ben", event_id="e2")
+    writer.append(Lines.of([Record(gone)]))
+    writer.close()
+    ids = tmp_path / "ids.txt"
+    ids.write_text("ben\nanna\n")
+    job = PicksJob("email", tmp_path / "picks.csv", ids)
+
+    counts = await write_picks(settings, job, lambda: shop.NOW, lambda doing, done, of: None)
+
+    assert (counts.customers, counts.unsubscribed) == (1, 1)
+    assert "ben" not in job.out.read_text()
+
+
 async def test_file_of_ids_says_who_is_asked_for_each_once(
     settings: ServingSettings, tmp_path: Path
 ) -> None:

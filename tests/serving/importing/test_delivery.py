@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deltalake import DeltaTable
+
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
-from serving.importing.delivery import deliver, log_path
+from serving.importing.delivery import deliver, log_path, tidy
 from serving.lock import DataFolderLock
 from serving.log.drain import Drain
 from serving.log.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
+from serving.settings import read_settings
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -35,20 +38,21 @@ def test_free_folder_is_drained_here(tmp_path: Path) -> None:
     assert told == [(1, False)]
 
 
-def test_running_server_is_waited_for(tmp_path: Path) -> None:
+def test_running_server_is_asked_and_waited_for(tmp_path: Path) -> None:
     last = append_one(tmp_path)
-    told: list[tuple[int, bool]] = []
+    told: list[tuple[int, bool, bool]] = []
     tail, lake = LogTail(log_path(tmp_path)), Lake(tmp_path / "lake")
     lake.open()
 
     def serve(position: Position, elsewhere: bool) -> None:
-        told.append((position, elsewhere))
-        Drain(tail, lake, tmp_path / "releases").run_once()
+        drain = Drain(tail, lake, tmp_path / "releases")
+        told.append((position, elsewhere, drain.waiting().asked))
+        drain.run_once()
 
     with DataFolderLock(tmp_path):
         deliver(tmp_path, last, serve)
 
-    assert told == [(0, True)]
+    assert told == [(0, True, True)]
     tail.close()
 
 
@@ -66,3 +70,24 @@ def test_server_that_stops_is_replaced(tmp_path: Path) -> None:
     deliver(tmp_path, last, stop_the_server)
 
     assert told == [(0, True), (1, False)]
+
+
+def customers(data_folder: Path) -> int:
+    return DeltaTable(data_folder / "lake" / "customers").count()
+
+
+def test_tidying_a_free_folder_counts_its_customers(tmp_path: Path) -> None:
+    deliver(tmp_path, append_one(tmp_path), lambda *_: None)
+
+    tidy(read_settings(data_folder=tmp_path))
+
+    assert customers(tmp_path) == 1
+
+
+def test_tidying_is_left_to_the_server_that_runs(tmp_path: Path) -> None:
+    deliver(tmp_path, append_one(tmp_path), lambda *_: None)
+
+    with DataFolderLock(tmp_path):
+        tidy(read_settings(data_folder=tmp_path))
+
+    assert customers(tmp_path) == 0

@@ -20,24 +20,28 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from protos.recsys.v1 import event_service_pb2 as pb
 from recsys.errors import InvalidInput, NotFound, Unavailable
-from recsys.events import Event, EventType, Position, RecordKind
-from recsys.ids import ItemId
+from recsys.events import Channel, EventType, Position, RecordKind
+from serving.api.event_codec import decoded
+from serving.api.names import CHANNEL_NUMBERS, TYPE_NUMBERS
 from serving.importing.command import import_app
 from serving.importing.events import events_of
-from serving.importing.job import ImportCounts, Imported, ImportJob, import_file
+from serving.importing.job import ImportCounts, Imported, import_file
 from serving.importing.mapping import FieldMapping, parse_mapping, read_mapping
-from serving.importing.readers import Batch
+from serving.importing.prepared import ImportJob
+from serving.importing.tables import Batch
 from serving.importing.template import title_cased
 from serving.lock import DataFolderLock
 from serving.log.records import decode
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 EXAMPLES = Path(__file__).parents[3] / "examples" / "complete_journey"
 ORDERS = parse_mapping(
@@ -55,7 +59,7 @@ def importing(tmp_path: Path) -> Any:
     writer = Writer(tmp_path / "log" / "log.sqlite", clock=lambda: NOON)
 
     def run(file: Path, mapping: FieldMapping = ORDERS, kind: str = "event") -> Imported:
-        job = ImportJob(RecordKind(kind), mapping, tmp_path / "rejects")
+        job = ImportJob(RecordKind(kind), mapping, tmp_path / "rejects", lambda: NOON)
         return import_file(file, job, writer=writer, progress=lambda counts, n_rows: None)
 
     yield run
@@ -190,7 +194,7 @@ def test_stop_in_the_middle_leaves_whole_batches(tmp_path: Path) -> None:
     rows = "".join(f"ann,item {number},1714564800,1\n" for number in range(120_000))
     file = written(tmp_path / "orders.csv", "who,sku,at,n\n" + rows)
     writer = Writer(tmp_path / "log" / "log.sqlite", clock=lambda: NOON)
-    job = ImportJob(RecordKind.EVENT, ORDERS, tmp_path / "rejects")
+    job = ImportJob(RecordKind.EVENT, ORDERS, tmp_path / "rejects", lambda: NOON)
     seen: list[int] = []
 
     def stop(counts: ImportCounts, n_rows: int | None) -> None:
@@ -249,63 +253,93 @@ def test_file_that_is_not_parquet_is_refused(tmp_path: Path, importing: Import) 
         importing(written(tmp_path / "orders.parquet", "who,sku\n"))
 
 
-TEXT = st.one_of(st.none(), st.text(max_size=140), st.sampled_from(["a", "a\nb", " ", "é" * 65]))
+TEXT = st.one_of(st.just("a"), st.none(), st.text(max_size=140), st.sampled_from(["a\nb", " "]))
+LONG = st.one_of(TEXT, st.sampled_from(["é" * 64, "é" * 65, "x" * 513, "x" * 1_025]))
+NUMBER = st.one_of(st.none(), st.sampled_from([0.5, 1.0, 5.0, 5.5]), st.floats().filter(bool))
+ASKING = (EventType.RATING, EventType.SEARCH, EventType.CATEGORY_VIEW)
+FIELDS = {
+    "type": st.one_of(st.sampled_from(ASKING), st.sampled_from([*EventType, "no such type"])),
+    "channel": st.one_of(st.sampled_from(Channel), st.just("no such channel")),
+    "item_id": LONG,
+    **dict.fromkeys(("user_id", "visitor_id", "order_id", "outlet", "campaign_id"), TEXT),
+    **dict.fromkeys(("query", "category", "attribution_token"), LONG),
+    **dict.fromkeys(("quantity", "price", "rating"), NUMBER),
+    "user_agent": st.sampled_from([None, "Googlebot/2.1", "Firefox"]),
+    "time": st.one_of(
+        st.integers(-600, 90_000).map(lambda second: NOON + timedelta(seconds=second)),
+        st.integers(-(2**33), 2**33).map(lambda second: EPOCH + timedelta(seconds=second)),
+    ),
+}
+"""The fields of an event, with what a file may hold for each; names and texts are trimmed."""
 
 
-@given(
-    item=TEXT,
-    user=TEXT,
-    order=TEXT,
-    quantity=st.one_of(st.none(), st.floats()),
-    price=st.one_of(st.none(), st.floats()),
-    second=st.integers(-(2**33), 2**33),
+GOOD = dict.fromkeys(FIELDS, None) | {"type": "like", "item_id": "a", "user_id": "a", "time": NOON}
+RATING = {"type": "rating", "rating": 4.0}
+SEARCH = {"type": "search", "item_id": None, "query": "a"}
+VIEW = {"type": "category_view", "item_id": None, "category": "a"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        *(RATING | {"rating": rating} for rating in (None, 0.5, 1.0, 5.0, 5.5, float("nan"))),
+        *(SEARCH | {"query": query} for query in (None, "a", "é" * 256, "é" * 257)),
+        *(VIEW | {"category": category} for category in (None, "a", "x" * 1_024, "x" * 1_025)),
+        *({"item_id": item, "type": kind} for item in (None, "a\nb") for kind in EventType),
+        *({name: "x" * 129} for name in ("outlet", "campaign_id", "order_id", "visitor_id")),
+        {"rating": 4.0},
+        {"query": "x" * 513},
+        {"attribution_token": "x" * 512},
+        {"attribution_token": "x" * 513},
+        {"user_agent": "Googlebot/2.1"},
+        {"quantity": 1e9},
+        {"price": 1e12},
+        {"price": 0.0},
+        {"outlet": "\U00018d80"},  # printable since Unicode 16
+    ],
+    ids=str,
 )
-def test_rows_are_refused_exactly_where_event_check_refuses(
-    item: str | None,
-    user: str | None,
-    order: str | None,
-    quantity: float | None,
-    price: float | None,
-    second: int,
-) -> None:
-    try:
-        time = datetime.fromtimestamp(second, UTC)
-    except ValueError:
-        time = datetime(1970, 1, 1, tzinfo=UTC)
-    texts = {"item_id": item, "user_id": user, "order_id": order}
-    columns = {name: pa.array([text], pa.string()) for name, text in texts.items()}
-    columns["quantity"] = pa.array([quantity], pa.float64())
-    columns["price"] = pa.array([price], pa.float64())
-    columns["time"] = pa.array([time], pa.timestamp("us", tz="UTC"))
-    mapping = FieldMapping(
-        columns={name: name for name in columns}, constants={"type": "purchase", "event_id": "e"}
-    )
-    batch = Batch(pa.RecordBatch.from_pydict(columns), [1])
-
-    lines, faults = events_of(batch, mapping)
-
-    event = Event(
-        "e",
-        EventType.PURCHASE,
-        time,
-        ItemId((item or "").strip()),
-        user_id=(user or "").strip(),
-        order_id=(order or "").strip(),
-        quantity=1.0 if quantity is None else quantity,
-        price=price,
-    )
-    refused = refused_field(event)
-
-    assert [fault.field for fault in faults] == ([refused] if refused else [])
-    assert [decode("event", payload) for payload in lines.payloads] == ([] if refused else [event])
+def test_limit_of_a_field_is_the_same_as_over_the_wire(changed: dict[str, Any]) -> None:
+    check_alike(GOOD | changed)
 
 
-def refused_field(event: Event) -> str | None:
-    try:
-        event.check()
-    except InvalidInput as error:
-        return error.field
-    return None
+@settings(max_examples=400)
+@given(row=st.fixed_dictionaries(FIELDS))
+def test_rows_are_refused_and_counted_exactly_as_over_the_wire(row: dict[str, Any]) -> None:
+    check_alike(row)
+
+
+def check_alike(row: dict[str, Any]) -> None:
+    """Check that a row of a file becomes what it becomes over the wire."""
+    columns = {
+        name: pa.array([value], pa.float64() if name in ("quantity", "price", "rating") else None)
+        for name, value in row.items()
+    }
+    mapping = FieldMapping(columns={name: name for name in row}, constants={"event_id": "e"})
+
+    lines, faults = events_of(Batch(pa.RecordBatch.from_pydict(columns), [1]), mapping, NOON)
+
+    expected = decoded([message_of(row)], now=NOON)
+    assert [fault.field for fault in faults] == [one.field for one in expected.rejected]
+    stored = [decode("event", payload) for payload in lines.payload.splitlines()]
+    assert stored == list(expected.valid)
+
+
+def message_of(row: dict[str, Any]) -> pb.Event:
+    """Return the row as a shop would send it: without outer spaces, and without what is empty."""
+    said: dict[str, Any] = {
+        name: value.strip() if isinstance(value, str) else value for name, value in row.items()
+    }
+    message = pb.Event(event_id="e")
+    message.time.FromDatetime(said.pop("time"))
+    types: dict[Any, Any] = {**TYPE_NUMBERS}
+    channels: dict[Any, Any] = {**CHANNEL_NUMBERS}
+    message.type = types.get(said.pop("type"), 99)
+    message.channel = channels.get(said.pop("channel") or "", 99)
+    for name, value in said.items():
+        if value is not None:
+            setattr(message, name, value)
+    return message
 
 
 def test_sizes_and_short_words_are_written_small() -> None:
@@ -335,11 +369,11 @@ def test_command_brings_rows_to_the_lake_and_counts_them(tmp_path: Path) -> None
 
 
 def test_shifted_days_move_every_time(tmp_path: Path, importing: Import) -> None:
-    orders = written(tmp_path / "orders.csv", "who,sku,at,n\nann,1,2024-05-01 12:00:00,1\n")
+    orders = written(tmp_path / "orders.csv", "who,sku,at,n\nann,1,2023-05-01 12:00:00,1\n")
 
     importing(orders, replace(ORDERS, shift_days=366))
 
-    assert [fact.time for fact in stored(tmp_path)] == [NOON + timedelta(days=366)]
+    assert [fact.time for fact in stored(tmp_path)] == [NOON]
 
 
 def test_command_maps_columns_with_our_names_by_itself(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_drained_records_stand_in_the_lake_with_their_columns(shop: Shop) -> Non
             "position": 2,
             "day": date(2024, 5, 1),
             "time": NOON,
+            "received": NOON,
             "type": "click",
             "item_id": "tea",
             "item_row": 0,
@@ -102,7 +103,13 @@ def test_drained_records_stand_in_the_lake_with_their_columns(shop: Shop) -> Non
             "currency": "",
             "order_id": "ö",
             "channel": "",
+            "outlet": "",
             "attribution_token": "",
+            "rating": None,
+            "query": "",
+            "category": "",
+            "campaign_id": "",
+            "robot": False,
             "event_id": "e1",
         }
     ]
@@ -221,7 +228,8 @@ def test_checkpoint_keeps_what_the_table_holds_exactly_once(shop: Shop) -> None:
 
 
 def test_events_are_trimmed_only_when_drained_and_applied(shop: Shop) -> None:
-    shop.append(bought("1"), bought("2"))
+    shop.append(bought("1"))
+    shop.append(bought("2"))
     shop.drain.run_once()
     shop.append(bought("3"))
 
@@ -233,7 +241,8 @@ def test_events_are_trimmed_only_when_drained_and_applied(shop: Shop) -> None:
 
 
 def test_item_records_stay_for_the_oldest_release(shop: Shop) -> None:
-    shop.append(*(Record(Item(ItemId(str(number)))) for number in range(4)))
+    for number in range(4):
+        shop.append(Record(Item(ItemId(str(number)))))
     shop.drain.run_once()
 
     without_release = shop.drain.trim(Position(4))

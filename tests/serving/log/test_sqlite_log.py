@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import apsw
@@ -14,7 +18,9 @@ from recsys.catalog import Item
 from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record, RecordKind
 from recsys.ids import ItemId
-from serving.log.records import Lines, digest_of
+from serving.log import quarantine, sqlite_log
+from serving.log.event_log import Rejected
+from serving.log.records import Lines, digest_of, microseconds
 from serving.log.sqlite_log import SqliteLog
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
@@ -22,6 +28,7 @@ from serving.log.writer import Writer
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
 TODAY = 19_844
 START = Position(0)
+BAD = Rejected("{}", "INVALID_INPUT", "event_id: got ''", "event_id", NOON)
 
 
 def bought(event_id: str, item_id: str = "bread") -> Record:
@@ -30,6 +37,16 @@ def bought(event_id: str, item_id: str = "bread") -> Record:
 
 def writer(path: Path) -> Writer:
     return Writer(path, clock=lambda: NOON)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Let no commit through inside the block."""
+    holder = apsw.Connection(str(path))
+    holder.execute("BEGIN IMMEDIATE")
+    yield
+    holder.execute("COMMIT")
+    holder.close()
 
 
 APPEND_IN_A_PROCESS = """
@@ -125,16 +142,68 @@ async def test_failed_commit_answers_every_waiting_caller(tmp_path: Path) -> Non
     log = SqliteLog(path, clock=lambda: NOON)
     await log.append([bought("1")])
     breaker = apsw.Connection(str(path))
-    breaker.execute("ALTER TABLE records RENAME TO gone")
+    breaker.execute("ALTER TABLE blocks RENAME TO gone")
 
-    with pytest.raises(Unavailable):
-        await log.append([bought("2")])
-    breaker.execute("ALTER TABLE gone RENAME TO records")
+    answers = await asyncio.gather(
+        log.append([bought("2")], [BAD]), log.append([bought("3")]), return_exceptions=True
+    )
+    breaker.execute("ALTER TABLE gone RENAME TO blocks")
     breaker.close()
     appended = await log.append([bought("2")])
 
-    assert len(appended.new) == 1
+    assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+    assert (len(appended.new), await log.quarantined(9)) == (1, [])
     await log.close()
+
+
+async def test_more_waiting_lines_than_the_bound_are_refused_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite_log, "MOST_WAITING_LINES", 3)
+    log = SqliteLog(tmp_path / "log.sqlite", clock=lambda: NOON)
+
+    with held(tmp_path / "log.sqlite"):
+        waiting = [asyncio.create_task(log.append([bought(one)])) for one in "123"]
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable) as refused:
+            await log.append([bought("4")])
+    answers = await asyncio.gather(*waiting)
+    later = await log.append([bought("4")])
+
+    assert (refused.value.reason, log.n_busy) == ("LOG_BUSY", 1)
+    assert [len(answer.new) for answer in (*answers, later)] == [1, 1, 1, 1]
+    await log.close()
+
+
+async def test_cancelled_append_leaves_its_neighbours_alone(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.sqlite", clock=lambda: NOON)
+
+    with held(tmp_path / "log.sqlite"):
+        waiting = [asyncio.create_task(log.append([bought(one)])) for one in "123"]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        await asyncio.sleep(0)
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    again = await log.append([bought("1"), bought("2"), bought("3")])
+
+    assert isinstance(answers[1], asyncio.CancelledError)
+    assert again.n_duplicates >= 2
+    assert len(await log.read(START, 10)) == 3
+    await log.close()
+
+
+async def test_closing_commits_what_waits(tmp_path: Path) -> None:
+    log = SqliteLog(tmp_path / "log.sqlite", clock=lambda: NOON)
+
+    with held(tmp_path / "log.sqlite"):
+        waiting = [asyncio.create_task(log.append([bought(one)])) for one in "12"]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(log.close())
+        await asyncio.sleep(0)
+    await closing
+    answers = await asyncio.gather(*waiting)
+
+    assert [len(answer.new) for answer in answers] == [1, 1]
 
 
 async def test_closed_log_says_so(tmp_path: Path) -> None:
@@ -155,6 +224,168 @@ def test_item_rows_stay_the_same_when_the_log_is_opened_again(tmp_path: Path) ->
     second.close()
 
     assert (before, after) == ([0, 1], [1, 0])
+
+
+def test_log_of_an_older_layout_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.sqlite"
+    old = apsw.Connection(str(path))
+    old.execute("CREATE TABLE records(position INTEGER PRIMARY KEY); CREATE TABLE marks(name)")
+    old.close()
+
+    with pytest.raises(Unavailable) as to_write:
+        writer(path).append(Lines.of([bought("1")]))
+    with pytest.raises(Unavailable) as to_read:
+        LogTail(path)
+
+    assert (to_write.value.reason, to_read.value.reason) == ("LOG_OUTDATED", "LOG_OUTDATED")
+
+
+def test_folder_that_cannot_be_made_is_unavailable_and_may_come_back(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("in the way")
+    appending = writer(tmp_path / "log" / "log.sqlite")
+
+    with pytest.raises(Unavailable):
+        appending.append(Lines.of([bought("1")]))
+    (tmp_path / "log").unlink()
+
+    assert appending.append(Lines.of([bought("1")])).n_new == 1
+    appending.close()
+
+
+def test_what_a_dead_process_left_is_in_the_database_before_more_is_appended(
+    tmp_path: Path,
+) -> None:
+    dying = writer(tmp_path / "log.sqlite")
+    dying.append(Lines.of([bought("1")]))
+    left = tmp_path / "left"
+    left.mkdir()
+    for name in ("log.sqlite", "log.sqlite-wal"):
+        shutil.copy(tmp_path / name, left / name)
+
+    heir = writer(left / "log.sqlite")
+    heir.append(Lines.of([bought("2")]))
+    shutil.copy(left / "log.sqlite", tmp_path / "database-alone.sqlite")
+
+    tail = LogTail(tmp_path / "database-alone.sqlite")
+    assert [record.fact for record in tail.records(START, 9)] == [bought("1").fact]
+    for one in (dying, heir, tail):
+        one.close()
+
+
+def test_id_written_by_another_writer_is_a_duplicate(tmp_path: Path) -> None:
+    one, other = writer(tmp_path / "log.sqlite"), writer(tmp_path / "log.sqlite")
+    one.append(Lines.of([bought("1")]))
+    other.append(Lines.of([bought("2")]))
+
+    placed = one.append(Lines.of([bought("2"), bought("3"), bought("1")]))
+
+    assert placed.positions == [0, 3, 0]
+    one.close()
+    other.close()
+
+
+def test_id_is_known_for_seven_days_and_new_after_that(tmp_path: Path) -> None:
+    now = NOON
+    appending = Writer(tmp_path / "log.sqlite", clock=lambda: now)
+    appending.append(Lines.of([bought("1")]))
+
+    now = NOON + timedelta(days=7)
+    on_the_seventh = appending.append(Lines.of([bought("1")]))
+    now = NOON + timedelta(days=8)
+    on_the_eighth = appending.append(Lines.of([bought("1")]))
+
+    assert (on_the_seventh.n_new, on_the_eighth.n_new) == (0, 1)
+    appending.close()
+
+
+def test_many_records_are_kept_in_blocks_of_ten_thousand(tmp_path: Path) -> None:
+    appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
+    tea = Record(Item(ItemId("tea")))
+
+    appending.append(Lines.of([tea, *(bought(str(one)) for one in range(20_001)), tea]))
+
+    spans = tail._connection.execute("SELECT kind, first, last FROM blocks").fetchall()
+    assert spans == [
+        ("item", 1, 1),
+        ("event", 2, 10_001),
+        ("event", 10_002, 20_001),
+        ("event", 20_002, 20_002),
+        ("item", 20_003, 20_003),
+    ]
+    assert tail.records(Position(20_001), 9)[0].fact.event_id == "20000"  # type: ignore[union-attr]
+    appending.close()
+    tail.close()
+
+
+def test_rows_inside_a_block_are_read_without_their_neighbours(tmp_path: Path) -> None:
+    appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
+    appending.append(Lines.of([bought(str(one), f"item {one}") for one in range(6)]))
+
+    rows = tail.rows(RecordKind.EVENT, Position(2), Position(4))
+
+    assert (rows.positions.tolist(), rows.item_rows.tolist()) == ([3, 4], [2, 3])
+    assert rows.received.tolist() == [microseconds(NOON)] * 2
+    assert [line.count(b"item") for line in rows.payloads[0].split(b"\n")] == [2, 2]
+    appending.close()
+    tail.close()
+
+
+def test_text_with_line_breaks_stays_one_record(tmp_path: Path) -> None:
+    appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
+
+    appending.append(Lines.of([Record(Item(ItemId("tea"), title="a\nb\r\nc\u2028d")), bought("1")]))
+
+    assert tail.records(START, 1)[0].fact == Item(ItemId("tea"), title="a\nb\r\nc\u2028d")
+    appending.close()
+    tail.close()
+
+
+def test_lines_that_do_not_match_their_records_are_refused() -> None:
+    with pytest.raises(ValueError, match="number of lines"):
+        Lines(["item"], ["tea"], b"", b"{}\n{}")
+    with pytest.raises(ValueError, match="bytes of digests"):
+        Lines(["event"], ["tea"], b"", b"{}")
+
+
+def test_block_that_ends_behind_is_not_trimmed(tmp_path: Path) -> None:
+    appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
+    appending.append(Lines.of([bought("1"), bought("2")]))
+    appending.append(Lines.of([bought("3"), bought("4")]))
+    appending.append(Lines.of([Record(Item(ItemId("tea"))), Record(Item(ItemId("rye")))]))
+
+    trimmed = tail.trim(events_through=Position(3), items_through=Position(5))
+
+    assert (trimmed, tail.trimmed_through) == (2, 2)
+    assert [record.position for record in tail.records(START, 9)] == [3, 4, 5, 6]
+    appending.close()
+    tail.close()
+
+
+def test_rejected_events_are_kept_thirty_days(tmp_path: Path) -> None:
+    appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
+    appending.append(Lines.of([]), [BAD])
+
+    tail.sweep(TODAY + 30)
+    on_the_thirtieth = tail.quarantined(9)
+    tail.sweep(TODAY + 31)
+
+    assert (len(on_the_thirtieth), tail.quarantined(9)) == (1, [])
+    appending.close()
+    tail.close()
+
+
+def test_quarantine_keeps_the_newest_up_to_its_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "MOST_KEPT", 3)
+    appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
+
+    appending.append(Lines.of([]), [BAD, BAD])
+    appending.append(Lines.of([]), [BAD, BAD])
+
+    assert [one.number for one in tail.quarantined(9)] == [4, 3, 2]
+    appending.close()
+    tail.close()
 
 
 def test_trimmed_positions_are_not_used_again(tmp_path: Path) -> None:
@@ -190,8 +421,9 @@ def test_swept_event_id_counts_as_new_again(tmp_path: Path) -> None:
     path = tmp_path / "log.sqlite"
     appending, tail = writer(path), LogTail(path)
     appending.append(Lines.of([bought("1")]))
+    appending.close()
 
-    kept, swept = tail.sweep_digests(TODAY), tail.sweep_digests(TODAY + 1)
+    kept, swept = tail.sweep(TODAY + 7), tail.sweep(TODAY + 8)
 
     assert (kept, swept) == (0, 1)
     assert appending.append(Lines.of([bought("1")])).n_new == 1

@@ -71,9 +71,9 @@ def test_a_key_hides_the_id_and_is_one_hash_tag() -> None:
     key = KEYS.customer(IdKind.USER, "anna@example.org")
 
     assert "anna" not in key
-    assert key.startswith("shop:{")
+    assert key.startswith("shop:2:{")
     assert key.endswith("}")
-    assert len(key) == len("shop:{}") + 32
+    assert len(key) == len("shop:2:{}") + 32
 
 
 def test_keys_differ_by_kind_by_id_and_by_secret() -> None:

@@ -17,10 +17,11 @@ from redis import Redis
 from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
+from recsys.state import HEADER, UserState, rows_of_entries
 from serving.state.address import parse_redis_url
 from serving.state.embedded import EmbeddedValkey
 from serving.state.keys import IdKind, Secret, StateKey, StateKeys
-from serving.state.redis_store import RedisSettings, RedisStateStore
+from serving.state.redis_store import RedisSettings, RedisStateStore, Swap
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 SECRET = Secret(bytes(32))
@@ -66,9 +67,10 @@ def anna_of(keys: StateKeys) -> StateKey:
     return keys.customer(IdKind.USER, "anna")
 
 
-async def positions_of(store: RedisStateStore, key: StateKey) -> list[int]:
+async def purchases_of(store: RedisStateStore, key: StateKey) -> list[int]:
+    """Return the rows of what a customer bought; a `bought` event has its position's."""
     (state,) = await store.read([[key]])
-    return [int(position) for position in state.purchases["position"]]
+    return [int(row) for row in rows_of_entries(state.purchases)]
 
 
 async def test_a_customer_expires_the_configured_days_after_the_last_event(
@@ -92,21 +94,100 @@ async def test_a_record_applied_again_does_not_extend_the_life_of_its_customer(
             assert int(client.ttl(anna_of(keys))) <= 1_000
 
 
-async def test_bytes_that_are_no_entries_count_as_an_empty_facet_and_are_counted(
-    valkey: EmbeddedValkey, keys: StateKeys
+@pytest.mark.parametrize(
+    "damage", [b"", b"torn", b"x" * HEADER.size, UserState.unknown().to_bytes() + b"x" * 11]
+)
+async def test_bytes_that_are_no_state_count_as_nobody_are_counted_and_written_over(
+    valkey: EmbeddedValkey, keys: StateKeys, damage: bytes
 ) -> None:
     async with opened(valkey, keys) as store:
         await store.apply([bought(1)])
         with raw_client(valkey) as client:
-            client.hset(anna_of(keys), "history", b"torn")
+            client.set(anna_of(keys), damage)
 
-        (damaged,) = await store.read([[anna_of(keys)]])
-        count = store.damaged_facets
-        await store.apply([bought(2)])
-        (healed,) = await store.read([[anna_of(keys)]])
+        damaged = await purchases_of(store, anna_of(keys))
+        count = store.damaged_states
+        await store.apply([bought(2), bought(3, user="bert")])
+        healed = await purchases_of(store, anna_of(keys))
 
-    assert (len(damaged.history), len(damaged.purchases), count) == (0, 1, 1)
-    assert (len(healed.history), len(healed.purchases)) == (1, 2)
+    assert (damaged, count, healed) == ([], 1, [2])
+
+
+async def test_value_of_another_type_is_nobody_and_stops_no_other_customer(
+    valkey: EmbeddedValkey, keys: StateKeys
+) -> None:
+    bert = keys.customer(IdKind.USER, "bert")
+    async with opened(valkey, keys) as store:
+        with raw_client(valkey) as client:
+            client.hset(anna_of(keys), "history", b"of an older format")
+
+        before = await purchases_of(store, anna_of(keys))
+        await store.apply([bought(1), bought(2, user="bert")])
+
+        assert before == []
+        assert await purchases_of(store, anna_of(keys)) == [1]
+        assert await purchases_of(store, bert) == [2]
+
+
+async def test_every_key_but_the_position_expires(valkey: EmbeddedValkey, keys: StateKeys) -> None:
+    async with opened(valkey, keys) as store:
+        await store.apply([bought(n, user=f"u{n}") for n in range(1, 9)])
+        await store.set_applied_through(Position(8), expected=None)
+        one, nine = keys.customer(IdKind.USER, "u1"), keys.customer(IdKind.USER, "u9")
+        (stored,) = await store.values([one])
+        made = await store.replace([Swap(one, stored, b"new"), Swap(nine, None, b"new")])
+
+    with raw_client(valkey) as client:
+        names = [key.decode() for key in client.scan_iter(match=f"{keys.prefix}*", count=1_000)]
+        forever = [name for name in names if int(client.ttl(name)) < 0]
+    assert made == [True, True]
+    assert len(names) == 10
+    assert forever == [keys.shared("applied_through")]
+
+
+async def test_state_is_replaced_only_where_the_expected_one_stands(
+    valkey: EmbeddedValkey, keys: StateKeys
+) -> None:
+    anna, bert = anna_of(keys), keys.customer(IdKind.USER, "bert")
+    async with opened(valkey, keys) as store:
+        new = await store.replace([Swap(anna, None, b"1"), Swap(bert, b"other", b"1")])
+        again = await store.replace([Swap(anna, None, b"2"), Swap(bert, None, b"2")])
+        after = await store.values([anna, bert])
+        gone = await store.replace([Swap(anna, b"1", None), Swap(bert, b"1", None)])
+
+        assert (new, again, gone) == ([True, False], [False, True], [True, False])
+        assert after == [b"1", b"2"]
+        assert await store.values([anna, bert]) == [None, b"2"]
+
+
+async def test_stored_keys_are_those_of_customers_of_this_prefix_and_of_any_format(
+    valkey: EmbeddedValkey,
+) -> None:
+    keys = StateKeys(SECRET, "shop[1]*:")
+    name = "{" + "0f" * 16 + "}"
+    old, newer = f"shop[1]*:{name}", f"shop[1]*:3:{name}"
+    foreign = [f"shop1x:2:{name}", f"shop[1]*:other:2:{name}", "shop[1]*:2:{0f}"]
+    async with opened(valkey, keys) as store:
+        await store.apply([bought(n, user=f"u{n}") for n in range(1, 9)])
+        await store.set_applied_through(Position(8), expected=None)
+        with raw_client(valkey) as client:
+            client.mset(dict.fromkeys([old, newer, *foreign], b""))
+        found = {key async for step in store.stored_keys() for key in step}
+
+    assert found == {old, *(keys.customer(IdKind.USER, f"u{n}") for n in range(1, 9))}
+
+
+async def test_batch_larger_than_one_call_reads_and_writes_every_customer(
+    valkey: EmbeddedValkey, keys: StateKeys
+) -> None:
+    users = [f"u{n}" for n in range(1, 401)]
+    async with opened(valkey, keys) as store:
+        await store.apply([bought(n, user=user) for n, user in enumerate(users, start=1)])
+
+        states = await store.read([[keys.customer(IdKind.USER, user)] for user in users])
+
+    rows = [rows_of_entries(state.purchases).tolist() for state in states]
+    assert rows == [[n] for n in range(1, 401)]
 
 
 async def test_reading_no_keys_needs_no_redis(keys: StateKeys) -> None:
@@ -119,7 +200,7 @@ async def test_reading_no_keys_needs_no_redis(keys: StateKeys) -> None:
 
 
 async def test_a_batch_of_reads_is_one_round_trip(valkey: EmbeddedValkey, keys: StateKeys) -> None:
-    queries = [[keys.customer(IdKind.USER, f"u{n}")] for n in range(32)]
+    queries = [[keys.customer(IdKind.USER, f"u{n}")] for n in range(96)]
 
     async with opened(valkey, keys) as store:
         await store.read(queries)
@@ -140,7 +221,7 @@ async def test_a_flushed_script_cache_is_filled_again(
             client.script_flush()
         await store.apply([bought(2)])
 
-        assert await positions_of(store, anna_of(keys)) == [2, 1]
+        assert await purchases_of(store, anna_of(keys)) == [2, 1]
 
 
 async def test_a_stopped_redis_is_unavailable_at_once_and_used_again_once_it_is_back(
@@ -148,7 +229,7 @@ async def test_a_stopped_redis_is_unavailable_at_once_and_used_again_once_it_is_
 ) -> None:
     async with opened(server, keys) as store:
         await store.apply([bought(1)])
-        await store.set_applied_through(Position(1))
+        await store.set_applied_through(Position(1), expected=None)
         await store.read([[anna_of(keys)]])
         server.stop()
 
@@ -162,7 +243,7 @@ async def test_a_stopped_redis_is_unavailable_at_once_and_used_again_once_it_is_
 
         assert took_s < 1
         assert again.started
-        assert await positions_of(store, anna_of(keys)) == [2, 1]
+        assert await purchases_of(store, anna_of(keys)) == [2, 1]
         assert await store.applied_through() == 1
 
 
@@ -186,7 +267,7 @@ async def test_a_hung_redis_is_unavailable_within_the_timeout_and_used_again_whe
 
         assert all(isinstance(answer, Unavailable) for answer in answers)
         assert took_s < 1
-        assert (await positions_of(store, anna_of(keys)))[-1] == 1
+        assert (await purchases_of(store, anna_of(keys)))[-1] == 1
 
 
 async def test_a_full_redis_refuses_writes_as_unavailable_and_still_reads(
@@ -201,7 +282,7 @@ async def test_a_full_redis_refuses_writes_as_unavailable_and_still_reads(
             await store.apply([bought(2)])
 
         assert raised.value.reason == "STATE_UNAVAILABLE"
-        assert await positions_of(store, anna_of(keys)) == [1]
+        assert await purchases_of(store, anna_of(keys)) == [1]
 
 
 async def test_a_cancelled_read_never_gives_its_answer_to_another_caller(
@@ -213,7 +294,7 @@ async def test_a_cancelled_read_never_gives_its_answer_to_another_caller(
         await store.apply([bought(n, user=f"u{n}") for n in range(1, 201)])
 
         async def read_one(n: int) -> tuple[int, list[int]]:
-            return n, await positions_of(store, keys.customer(IdKind.USER, f"u{n}"))
+            return n, await purchases_of(store, keys.customer(IdKind.USER, f"u{n}"))
 
         async def read_or_cancel(n: int) -> tuple[int, list[int]] | None:
             task = asyncio.ensure_future(read_one(n))

@@ -31,7 +31,7 @@ def bought(*lines: tuple[int, int, int, int], n_items: int = 6) -> Interactions:
         np.full(len(users), EVENT_CODES[EventType.PURCHASE], dtype=np.uint8),
         np.ones(len(users), dtype=np.float32),
         NOW - ages.astype("timedelta64[D]"),
-        np.arange(1, len(users) + 1),
+        np.arange(len(users), dtype=np.uint32),
         baskets,
         int(users.max()) + 1,
         n_items,

@@ -1,0 +1,192 @@
+"""JSON files, a bounded piece at a time: JSON Lines, an array of objects, or objects in a row."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO, cast
+
+import orjson
+import pyarrow as pa
+
+from recsys.errors import InvalidInput
+from serving.importing.tables import BATCH_ROWS, BLOCK_BYTES, Batch, Broken, Table, kind_of
+
+_BOM = b"\xef\xbb\xbf"
+_MOST_VALUE = 16 << 20
+_CHUNK = 1 << 20
+_BETWEEN = re.compile(r"[\s,]*")
+_MOST_SHOWN = 64
+_DECODER = json.JSONDecoder()
+_PLAIN = ".json"
+
+
+@dataclass(slots=True)
+class Documents:
+    """Some JSON objects of a file, in order.
+
+    found, lines: each object, and its line or its place in an array, from 1.
+    broken: what was met on the way and is no object.
+    n_bytes: how long all of it is.
+    """
+
+    found: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    broken: list[Broken] = field(default_factory=list)
+    n_bytes: int = 0
+
+    def take(self, line: int, text: bytes) -> None:
+        """Add one JSON text."""
+        self.n_bytes += len(text)
+        value = _object(text)
+        if value is not None:
+            self.found.append(value)
+            self.lines.append(line)
+        elif text.strip():
+            came = text.decode(errors="replace").rstrip("\r\n")
+            self.broken.append(Broken(line, came, "one JSON object"))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next object belongs to the next batch."""
+        return len(self.found) + len(self.broken) >= BATCH_ROWS or self.n_bytes >= BLOCK_BYTES
+
+
+def is_json(kind: str) -> bool:
+    """Return whether files with this suffix hold JSON."""
+    return kind in (_PLAIN, ".jsonl", ".ndjson")
+
+
+def document_batches(path: Path) -> Generator[Documents, None, None]:
+    """Yield the objects of a JSON file in batches of bounded size.
+
+    Raises InvalidInput where an array breaks off, since what is behind that cannot be read.
+    """
+    batch = Documents()
+    for line, text in _texts(path):
+        batch.take(line, text)
+        if batch.is_full:
+            yield batch
+            batch = Documents()
+    yield batch
+
+
+def open_json(path: Path) -> Table:
+    """Return the table of a JSON file; its columns are the keys of the first batch."""
+    with closing(document_batches(path)) as batches:
+        first = _batch(next(batches), ())
+    names = tuple(first.rows.schema.names)
+    return Table(path, names, None, lambda: _batches(path, names))
+
+
+def bytes_of(path: Path) -> BinaryIO:
+    """Return the open file, unpacked where it is a .gz."""
+    if path.suffix.lower() == ".gz":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    return path.open("rb")
+
+
+def _batches(path: Path, names: Sequence[str]) -> Iterator[Batch]:
+    for documents in document_batches(path):
+        yield _batch(documents, names)
+
+
+def _batch(documents: Documents, names: Sequence[str]) -> Batch:
+    """Return the objects as columns: these names, or all keys where none."""
+    rows = documents.found
+    keys = names or list(dict.fromkeys(key for row in rows for key in row))
+    columns = [_column([row.get(key) for row in rows]) for key in keys]
+    table = pa.RecordBatch.from_arrays(columns, list(keys))
+    return Batch(table, documents.lines, documents.broken)
+
+
+def _texts(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each JSON text of a file with its line, or its place where lines mean nothing."""
+    with bytes_of(path) as file:
+        if kind_of(path) != _PLAIN:
+            yield from _lines(file)
+            return
+        first = file.readline(_MOST_VALUE)
+    with bytes_of(path) as file:
+        if _object(first.removeprefix(_BOM)) is not None:
+            yield from _lines(file)
+        else:
+            with io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+                yield from enumerate(_values(path, text), start=1)
+
+
+def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with its number; of one beyond all measure, the beginning."""
+    number = 0
+    while line := file.readline(_MOST_VALUE):
+        number += 1
+        yield number, line.removeprefix(_BOM) if number == 1 else line
+        while len(line) == _MOST_VALUE and not line.endswith(b"\n"):
+            line = file.readline(_MOST_VALUE)
+
+
+def _values(path: Path, text: TextIO) -> Iterator[bytes]:
+    """Yield the text of each value of an array, or of values one after the other."""
+    buffer = text.read(_CHUNK).lstrip()
+    closing = "]" if buffer.startswith("[") else ""
+    start = len(closing)
+    while True:
+        start = _BETWEEN.match(buffer, start).end()  # type: ignore[union-attr]  # always matches
+        end = _end_of_value(buffer, start)
+        if end is not None:
+            yield buffer[start:end].encode("utf-8", "surrogatepass")
+            start = end
+            continue
+        more = text.read(_CHUNK) if len(buffer) - start < _MOST_VALUE else ""
+        if not more:
+            break
+        buffer, start = buffer[start:] + more, 0
+    if buffer[start:].strip() != closing:
+        raise _broken_off(path, buffer[start : start + _MOST_SHOWN])
+
+
+def _end_of_value(buffer: str, start: int) -> int | None:
+    """Return where the JSON value at `start` ends; None where it does not, or there is none."""
+    try:
+        return _DECODER.raw_decode(buffer, start)[1]
+    except (json.JSONDecodeError, RecursionError):
+        return None
+
+
+def _broken_off(path: Path, rest: str) -> InvalidInput:
+    return InvalidInput(
+        str(path),
+        rest,
+        "a whole JSON array of objects, or one object a line. What stands before this place is "
+        "in, and does not count twice when the mended file is imported",
+    )
+
+
+def _object(text: bytes) -> dict[str, Any] | None:
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _column(values: list[Any]) -> pa.Array:
+    """Return values as a column; those of mixed or nested kinds as texts."""
+    try:
+        column = pa.array(values)
+        if not pa.types.is_nested(column.type):
+            return column
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        pass
+    plain = [value if value is None or isinstance(value, str) else _json(value) for value in values]
+    return pa.array(plain, pa.string())
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()

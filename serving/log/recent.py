@@ -1,0 +1,53 @@
+"""Who was seen last, by log and lake together."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable
+
+from recsys.events import RecordKind
+from serving.log import schema
+from serving.log.columns import event_columns
+from serving.log.lake import said_as_unavailable
+from serving.log.tail import LogTail
+
+_NEWEST = """
+SELECT user_id FROM (FROM waiting UNION ALL BY NAME FROM drained)
+WHERE user_id <> '' AND type <> 'email_sent' GROUP BY user_id
+ORDER BY max(CASE WHEN epoch_us(time) - epoch_us(received) > 86_400_000_000
+                  THEN epoch_us(received) ELSE epoch_us(time) END) DESC, user_id LIMIT ?
+"""
+
+
+def recent_customers(log_file: Path, lake_folder: Path, limit: int) -> list[str]:
+    """Return the users with the newest events, newest first, at most `limit`.
+
+    To be sent an e-mail is no event of theirs. Raises Unavailable when log or lake cannot be read.
+    """
+    waiting = _waiting(log_file) if log_file.exists() else schema.EVENTS.empty_table()
+    with said_as_unavailable(), duckdb.connect() as engine:
+        # The log first: what is drained meanwhile is in the lake by the time that is read.
+        engine.register("waiting", waiting)
+        _make_drained(engine, lake_folder / "events")
+        return [user for (user,) in engine.execute(_NEWEST, [limit]).fetchall()]
+
+
+def _waiting(log_file: Path) -> pa.Table:
+    """Return the events that are not in the lake yet."""
+    with closing(LogTail(log_file)) as tail:
+        after = tail.drained_through
+        return event_columns(tail.rows(RecordKind.EVENT, after, tail.last_position()))
+
+
+def _make_drained(engine: duckdb.DuckDBPyConnection, table: Path) -> None:
+    """Let the engine know the lake's events as `drained`."""
+    files: Any = DeltaTable(table).file_uris() if DeltaTable.is_deltatable(str(table)) else []
+    if files:
+        engine.read_parquet(files).create_view("drained")
+    else:
+        engine.register("drained", schema.EVENTS.empty_table())
