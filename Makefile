@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check protos protos-baseline bench lock clean
+.PHONY: help demo test test-faults check protos protos-baseline bench lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,10 +15,13 @@ help: ## print this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 26
 
 demo: $(READY) ## train, serve and ask, on a real shop's data, from an empty folder
-	$(BIN)/python examples/demo.py
+	$(BIN)/python -m examples.demo
 
 test: $(READY) ## run all tests
 	$(BIN)/python -m pytest -n 2
+
+test-faults: $(READY) ## kill, starve and cut the power, at full length (RECSYS_FAULT_SEED=n repeats)
+	RECSYS_FAULT_RUNS=full $(BIN)/python -m pytest -n 2 tests/faults
 
 check: $(READY) ## format, lint, types, import rules, dependencies, wire schema
 	$(BIN)/ruff format --check .
@@ -42,6 +45,8 @@ protos-baseline: $(READY) ## take the wire schema as released: later changes may
 bench: $(READY) ## run every benchmark, one after the other
 	$(BIN)/python -m benchmarks.retrieval
 	$(BIN)/python -m benchmarks.serving_throughput
+	$(BIN)/python -m benchmarks.event_ingest
+	$(BIN)/python -m benchmarks.freshness
 
 lock: ## pin the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --generate-hashes \

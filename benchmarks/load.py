@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import sys
 import time
@@ -17,9 +18,12 @@ from dataclasses import asdict, dataclass, field
 import grpc
 import uvloop
 
+from benchmarks.event_batches import EventBatches
+from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 
 RECOMMEND = "/recsys.v1.RecommendationService/Recommend"
+WRITE_EVENTS = "/recsys.v1.EventService/WriteEvents"
 
 Call = Callable[..., Awaitable[bytes]]
 
@@ -30,7 +34,8 @@ TIMEOUT_S = 10.0
 class Load:
     """What one client process does.
 
-    requests: serialised requests as hex, sent in turn. seconds: length of the window that counts;
+    requests: serialised requests as hex, sent in turn. batches: drawn instead of them, each new.
+    seconds: length of the window that counts;
     the load itself starts before it. in_flight: calls under way at any moment (closed loop).
     rate: calls a second (open loop); 0 means a closed loop.
     """
@@ -43,6 +48,7 @@ class Load:
     in_flight: int
     rate: float
     seed: int
+    batches: EventBatches | None = None
 
 
 @dataclass(slots=True)
@@ -50,8 +56,11 @@ class Tally:
     """What came of it, within the window.
 
     answers: calls answered. errors: calls that failed. degraded: answers that say so.
-    items, response_bytes: sums over the answers. latencies_ms: of each answer; in an open loop
-    counted from the instant the call was meant to be sent, so that a slow server cannot hide.
+    items, response_bytes: sums over the answers; the items of a batch of events are those that
+    were accepted. latencies_ms: of each answer; in an open loop counted from the instant the call
+    was meant to be sent, so that a slow server cannot hide.
+    acknowledged, unknown: numbers of the batches that were answered, and of those that were not;
+    within the window or not.
     """
 
     answers: int = 0
@@ -60,6 +69,8 @@ class Tally:
     items: int = 0
     response_bytes: int = 0
     latencies_ms: list[float] = field(default_factory=list)
+    acknowledged: list[int] = field(default_factory=list)
+    unknown: list[int] = field(default_factory=list)
 
 
 async def run(load: Load, begins_at: Callable[[], float]) -> Tally:
@@ -90,7 +101,7 @@ class _Client:
         self.tally = Tally()
         self._load = load
         self._calls = calls
-        self._requests = [bytes.fromhex(request) for request in load.requests]
+        self._request = _requests(load)
         self._begins_at = begins_at
         self._ends_at = begins_at + load.seconds
 
@@ -123,10 +134,13 @@ class _Client:
         """Make one call; it counts by when it was meant to start, or else by when it ended."""
         call = self._calls[number % len(self._calls)]
         try:
-            answer = await call(self._requests[number % len(self._requests)], timeout=TIMEOUT_S)
+            answer = await call(self._request(number), timeout=TIMEOUT_S)
         except grpc.RpcError:
             answer = None
         ended = time.monotonic()
+        if self._load.batches:
+            known = self.tally.unknown if answer is None else self.tally.acknowledged
+            known.append(number)
         counts_at = ended if meant_at is None else meant_at
         if self._begins_at <= counts_at < self._ends_at:
             self._count(answer, (ended - started) * 1_000)
@@ -142,6 +156,23 @@ class _Client:
             response = pb.RecommendResponse.FromString(answer)
             self.tally.degraded += response.degraded
             self.tally.items += len(response.items)
+        elif self._load.method == WRITE_EVENTS:
+            self.tally.items += event_pb.WriteEventsResponse.FromString(answer).accepted_count
+
+
+def _requests(load: Load) -> Callable[[int], bytes]:
+    """Return what gives the request of each number."""
+    if load.batches is not None:
+        return load.batches.drawn()
+    requests = [bytes.fromhex(request) for request in load.requests]
+    return lambda number: requests[number % len(requests)]
+
+
+def _read(line: str) -> Load:
+    """Return a load that was written as JSON."""
+    fields = json.loads(line)
+    batches = fields.pop("batches")
+    return Load(**fields, batches=EventBatches(**batches) if batches else None)
 
 
 def _told() -> float:
@@ -150,6 +181,13 @@ def _told() -> float:
     return float(sys.stdin.readline())
 
 
+def _tell(text: str) -> None:
+    """Write all of a long line: a stream without buffer may drop what a pipe does not take."""
+    left = memoryview(text.encode())
+    while left:
+        left = left[os.write(sys.stdout.fileno(), left) :]
+
+
 if __name__ == "__main__":
-    asked = Load(**json.loads(sys.stdin.readline()))
-    print(json.dumps(asdict(uvloop.run(run(asked, _told)))))
+    asked = _read(sys.stdin.readline())
+    _tell(json.dumps(asdict(uvloop.run(run(asked, _told)))))

@@ -12,15 +12,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from benchmarks.load import RECOMMEND, Load, Tally
+from serving.metrics_endpoint import FOLDER_VARIABLE, folder_of_metrics
 from serving.settings import ServingSettings
 from serving.worker_pool import ONE_THREAD, WORKER_SETTINGS
 
 ENDING_S = 15.0
 WARMING_S = 1.0
 """How long a server is under load before a window begins."""
+
+
+class Driven(Protocol):
+    """Whatever can be put under load."""
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the processor time of each of its processes so far, by role."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +41,28 @@ class Server:
     method: str
     requests: tuple[str, ...]
 
-    def cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time that it has used so far, in all its threads."""
-        line = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii")
-        user, system = line.rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return {"server": cpu_seconds(self.pid)}
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """What one server did in one window.
 
-    cpu_seconds: processor time of the server. tallies: one of each client process.
+    began_at: on the monotonic clock. cpu: processor time of the server, by role. tallies: one of
+    each client process.
     """
 
     seconds: float
-    cpu_seconds: float
+    began_at: float
+    cpu: Mapping[str, float]
     tallies: tuple[Tally, ...]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time of the server, of all its processes."""
+        return sum(self.cpu.values())
 
     @property
     def answers(self) -> int:
@@ -64,6 +78,11 @@ class Window:
     def degraded(self) -> int:
         """Answers that rest on less than is known."""
         return sum(tally.degraded for tally in self.tallies)
+
+    @property
+    def items(self) -> int:
+        """Items in the answers, or events accepted."""
+        return sum(tally.items for tally in self.tallies)
 
     @property
     def latencies_ms(self) -> list[float]:
@@ -87,7 +106,10 @@ def worker(settings: ServingSettings, core: int, requests: tuple[str, ...]) -> I
     """Give the real worker, alone on a core, once it serves."""
     settings = settings.model_copy(update={"port": _free_port()})
     told = {**ONE_THREAD, WORKER_SETTINGS: settings.model_dump_json()}
-    with _pinned(["-m", "serving.app"], core, told) as process:
+    with (
+        folder_of_metrics(settings.data_folder) as metrics,
+        _pinned(["-m", "serving.app"], core, {**told, FOLDER_VARIABLE: str(metrics)}) as process,
+    ):
         if json.loads(_first_words(process))["serving"] is None:
             raise RuntimeError("the worker serves no release; what it said stands above")
         yield Server(process.pid, f"127.0.0.1:{settings.port}", RECOMMEND, requests)
@@ -103,10 +125,16 @@ def echo(core: int, *, request_bytes: int, response_bytes: int) -> Iterator[Serv
         yield Server(process.pid, f"127.0.0.1:{port}", METHOD, (bytes(request_bytes).hex(),))
 
 
-def driven(server: Server, plan: Load, *, clients: int, on_cores: frozenset[int]) -> Window:
+def driven(server: Driven, plan: Load, *, clients: int, on_cores: frozenset[int]) -> Window:
     """Return what a server does under a load that so many client processes share."""
     loads = [
-        replace(plan, rate=plan.rate / clients, seed=plan.seed + place) for place in range(clients)
+        replace(
+            plan,
+            rate=plan.rate / clients,
+            seed=plan.seed + place,
+            batches=plan.batches and plan.batches.of_client(place),
+        )
+        for place in range(clients)
     ]
     processes = [_client(load, on_cores) for load in loads]
     try:
@@ -122,7 +150,15 @@ def driven(server: Server, plan: Load, *, clients: int, on_cores: frozenset[int]
             process.wait()
     scale = plan.seconds / (ended - started)
     tallies = tuple(Tally(**json.loads(words)) for words in told)
-    return Window(plan.seconds, (after - before) * scale, tallies)
+    cpu = {role: (after[role] - before[role]) * scale for role in after}
+    return Window(plan.seconds, begins_at, cpu, tallies)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used so far, in all its threads."""
+    line = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
+    user, system = line.rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def load_on(server: Server, *, seconds: float, in_flight: int, rate: float, seed: int) -> Load:
@@ -145,8 +181,9 @@ def _client(load: Load, on_cores: frozenset[int]) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, on_cores),
     )
+    # From outside: a function between fork and exec would run beside this process's gRPC threads.
+    os.sched_setaffinity(process.pid, on_cores)
     _say(process, json.dumps(asdict(load)))
     return process
 
