@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
 
 import duckdb
+import orjson
 from deltalake import DeltaTable
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from examples.outage import kill_while_streaming
+from examples.shop_server import ServerEnded, ShopServer, recsys, serving
 from recsys.events import Event, EventType
 from recsys.ids import ItemId
 from recsys.query import Recommendation
@@ -53,16 +53,19 @@ def main() -> int:
     started = time.monotonic()
     try:
         prepare()
-        with serving() as server:
+        scene("3. Serve", "Valkey, the supervisor and its workers")
+        echo("serve")
+        with serving(DATA, shown) as server:
             households = pick_households()
             for household in households:
                 show_household(household)
             show_feedback(households[0])
             show_picks()
+            show_outage(server)
             show_way_on(time.monotonic() - started)
             if not os.environ.get("ONCE"):
-                server.wait()
-    except DemoFailed as failure:
+                server.process.wait()
+    except (DemoFailed, ServerEnded) as failure:
         console.print(f"[red]The demo stopped:[/] {failure}")
         return 1
     except KeyboardInterrupt:
@@ -96,35 +99,9 @@ def data_folder() -> Path:
     return folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
 
 
-@contextmanager
-def serving() -> Iterator[subprocess.Popen[str]]:
-    """Give a running server; it is stopped, and all it started, when the block ends."""
-    scene("3. Serve", "Valkey, the supervisor and its workers")
-    echo("serve")
-    log = DATA / "serve.log"
-    with log.open("w") as errors:
-        server = subprocess.Popen(
-            [recsys(), "serve"], stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-    try:
-        wait_until_ready(server, log)
-        yield server
-    finally:
-        if server.poll() is None:
-            server.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(timeout=30)
-        server.kill()
-
-
-def wait_until_ready(server: subprocess.Popen[str], log: Path) -> None:
-    """Show what the server says until it is ready; raise DemoFailed when it ends instead."""
-    assert server.stdout is not None
-    for line in server.stdout:
-        console.print(f"  {line.rstrip()}", style="dim", markup=False)
-        if line.startswith("ready"):
-            return
-    raise DemoFailed(f"the server ended before it was ready:\n{log.read_text()[-2_000:]}")
+def shown(line: str) -> None:
+    """Show what the server says while it starts."""
+    console.print(f"  {line}", style="dim", markup=False)
 
 
 def pick_households() -> list[str]:
@@ -221,6 +198,34 @@ def show_picks() -> None:
         console.print(f"  {line[:150]}…", style="dim", markup=False)
 
 
+def show_outage(server: ShopServer) -> None:
+    """Kill the server while events stream in; compare what was acknowledged with what is there."""
+    scene("7. Nothing acknowledged is lost", "kill -9 of every process while events stream in")
+    items = [str(item) for (item,) in lake_query("SELECT item_id FROM {items} LIMIT 20")]
+    streamed = kill_while_streaming(server, ADDRESS, items)
+    acknowledged = set(streamed.acknowledged)
+    found = ids_found("outage-", 2 * len(acknowledged))
+    lost, doubled = acknowledged - set(found), len(found) - len(set(found))
+    invented = set(found) - acknowledged
+    console.print(
+        f"  {len(acknowledged):,} events acknowledged before and after {streamed.down_s:.1f} s "
+        f"without a server; {streamed.repeated} calls had to be repeated. In log and lake: "
+        f"{len(found):,}; lost {len(lost)}, doubled {doubled}, invented {len(invented)}."
+    )
+    if lost or doubled or invented:
+        raise DemoFailed("the counts do not agree")
+    run("state", "verify")
+
+
+def ids_found(prefix: str, about: int) -> list[str]:
+    """Return the ids with this prefix among so many newest events of log and lake."""
+    words = ("events", "tail", "--json", "-n", str(about))
+    echo(*words)
+    told = subprocess.run([recsys(), *words], check=True, stdout=subprocess.PIPE)
+    ids = [str(orjson.loads(line)["event_id"]) for line in told.stdout.splitlines()]
+    return [event_id for event_id in ids if event_id.startswith(prefix)]
+
+
 def show_way_on(seconds: float) -> None:
     """Print the addresses and commands to go on with."""
     store = f"sqlite:///{DATA}/mlflow.db"
@@ -258,11 +263,6 @@ def run(*arguments: str) -> None:
     done = subprocess.run([recsys(), *arguments], check=False)
     if done.returncode:
         raise DemoFailed(f"`recsys {' '.join(arguments)}` ended with {done.returncode}")
-
-
-def recsys() -> str:
-    """Return the command as installed beside this Python."""
-    return str(Path(sys.executable).parent / "recsys")
 
 
 def echo(*arguments: str) -> None:
