@@ -49,6 +49,8 @@ RETRIES = {
 # to the same address would share the first one's connection.
 CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.use_local_subchannel_pool", 1),
+    # A server that comes back is found within a second; gRPC itself would wait up to two minutes.
+    ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.service_config", json.dumps(RETRIES)),
 ]
 

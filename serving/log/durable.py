@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -33,13 +34,13 @@ def checkpoints(table: Path) -> list[Path]:
 def make_durable(table: Path, new_commits: Sequence[Path]) -> None:
     """Return when these commits, the files they add and all folders up to them are on the disk.
 
-    Data files go first, so that a commit file that survives has its data.
+    Data files and their folders go first, so that a commit that survives has its data.
     """
     files = [path for commit in new_commits for path, _ in _added(table, commit)]
     with ThreadPoolExecutor(max_workers=8) as pool:
         list(pool.map(synced, files))
         list(pool.map(synced, sorted({path.parent for path in files})))
-    for path in (*new_commits, log_folder(table), table, table.parent):
+    for path in (table.parent, table, *new_commits, log_folder(table)):
         synced(path)
 
 
@@ -56,7 +57,8 @@ def repair(table: Path) -> list[Path]:
 
     Only the last commit can be torn, because each is made durable before the next; and the
     rows in it are still in the log, which is trimmed later still. A whole last commit may come
-    from a process that died before its fsync; it is made durable here.
+    from a process that died before its fsync, or while it undid a failed one, after which another
+    fsync of the same file proves nothing: it is written anew, with the files it adds.
     """
     last = commits(table)[-1:]
     torn_commit = [commit for commit in last if not _whole(table, commit)]
@@ -64,8 +66,22 @@ def repair(table: Path) -> list[Path]:
     if torn:
         move_aside(table, torn)
     if last and not torn_commit:
+        for path in (*(path for path, _ in _added(table, last[0])), last[0]):
+            _write_anew(path)
         make_durable(table, last)
     return torn
+
+
+def _write_anew(path: Path) -> None:
+    """Put a copy on the disk in place of a file."""
+    copy = path.with_name(f".{path.name}.copy")
+    try:
+        shutil.copyfile(path, copy)
+        synced(copy)
+        copy.replace(path)
+    except OSError:
+        copy.unlink(missing_ok=True)
+        raise
 
 
 def move_aside(table: Path, files: Sequence[Path]) -> None:

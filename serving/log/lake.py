@@ -19,7 +19,7 @@ from serving.log import schema
 from serving.log.commits import COMPRESSED, NO_HOOKS, durable_commit
 from serving.log.compaction import compact, steps_of
 from serving.log.customers import CustomersTable
-from serving.log.durable import commits, make_durable, repair, synced
+from serving.log.durable import commits, make_durable, move_aside, repair, synced
 from serving.log.keeping import Keeping
 from serving.log.retention import drop_days, sweep_commits, sweep_files
 
@@ -59,6 +59,8 @@ class Lake:
     def open(self) -> list[Path]:
         """Make missing tables, and return files of a torn last commit that were moved aside."""
         with said_as_unavailable():
+            self.events.parent.mkdir(parents=True, exist_ok=True)
+            synced(self.events.parent.parent)  # the name of the lake itself, however it came about
             torn = [path for table in self._tables() for path in repair(table)]
             _create(self.vocabulary, schema.VOCABULARY)
             _create(self.items, schema.ITEMS)
@@ -154,10 +156,13 @@ def _create(path: Path, columns: pa.Schema, partition_by: list[str] | None = Non
     """Make the table where it is not there, durably."""
     if DeltaTable.is_deltatable(str(path)):
         return
-    path.mkdir(parents=True, exist_ok=True)
-    DeltaTable.create(path, schema=columns, partition_by=partition_by)
-    make_durable(path, commits(path))
-    synced(path.parent.parent)
+    path.mkdir(exist_ok=True)
+    try:
+        DeltaTable.create(path, schema=columns, partition_by=partition_by)
+        make_durable(path, commits(path))
+    except BaseException:
+        move_aside(path, commits(path))
+        raise
 
 
 def _append(path: Path, rows: pa.Table, numbered_by: str, done: dict[str, int]) -> None:

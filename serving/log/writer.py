@@ -12,7 +12,9 @@ from typing import Any
 
 import apsw
 
+from recsys.errors import Unavailable
 from recsys.events import Position, RecordKind
+from recsys.state import NO_ROW
 from serving.log import quarantine
 from serving.log.blocks import Block, blocks_of
 from serving.log.database import connect, last_position, unavailable
@@ -53,8 +55,9 @@ class Placed:
 class Writer:
     """Appends lines to the log at a path; for one thread at a time.
 
-    A failed transaction leaves nothing behind, and its connection and all that was remembered
-    are never used again: after a failed fsync what they believe and what the disk holds differ.
+    A failed transaction leaves nothing behind, and its connection is never used again: after a
+    failed fsync what it believes and what the disk holds differ. Ids are remembered only once they
+    are committed, so they are kept.
 
     Whoever opens the log to write checkpoints it first. After a failed fsync the system's cache
     may show frames of the write-ahead log that the disk does not have, and if all processes ended
@@ -92,7 +95,6 @@ class Writer:
                 self._connection.close(True)
         self._connection = None
         self._rows = dict(_NO_ITEM)
-        self._seen = Seen()
 
     def _committed(self, lines: Lines, rejected: Sequence[Rejected]) -> Placed:
         received = microseconds(self._clock())
@@ -164,7 +166,13 @@ def _number(connection: apsw.Connection, item_ids: Sequence[str], rows: dict[str
     )
     rows.update((item_id, row) for item_id, row in found)
     unseen = [item_id for item_id in item_ids if item_id not in rows]
-    first = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").get
+    first: int = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").get
+    if first + len(unseen) > NO_ROW:
+        raise Unavailable(
+            f"the log has numbers for {NO_ROW:,} items and all are given: start an installation "
+            "anew with the items that are still sold",
+            reason="TOO_MANY_ITEMS",
+        )
     numbered = list(enumerate(unseen, start=first))
     connection.executemany("INSERT INTO items(row, item_id) VALUES(?, ?)", numbered)
     rows.update((item_id, row) for row, item_id in numbered)

@@ -426,6 +426,7 @@ def test_swept_event_id_counts_as_new_again(tmp_path: Path) -> None:
     kept, swept = tail.sweep(TODAY + 7), tail.sweep(TODAY + 8)
 
     assert (kept, swept) == (0, 1)
+    appending = writer(path)
     assert appending.append(Lines.of([bought("1")])).n_new == 1
     appending.close()
     tail.close()
