@@ -10,7 +10,7 @@ from typing import Protocol, Self, TypeVar
 
 from recsys.errors import Unavailable
 from recsys.events import Position
-from serving.log.replay import Step, events_behind
+from serving.lake.replay import Step, events_behind
 from serving.log.tail import LogTail
 from serving.state.changes import PackedEvents
 from serving.state.store import StateStore

@@ -23,7 +23,7 @@ from serving.settings import ServingSettings, read_settings
 
 if TYPE_CHECKING:
     from serving.events_shown import Overview
-    from serving.log.history import EventHistory, Row, Wanted
+    from serving.lake.history import EventHistory, Row, Wanted
     from serving.log.tail import LogTail
 
 # The engines of log and lake are imported where they are used: `recsys --help` needs none.
@@ -54,7 +54,7 @@ def tail(
     What has left the log comes from the lake. Works with or without a running server.
     """
     from serving.events_shown import json_of, line_of
-    from serving.log.history import EventHistory, Wanted
+    from serving.lake.history import EventHistory, Wanted
 
     say = json_of if as_json else line_of
     settings, wanted = read_settings(data_folder=data_folder), Wanted(kind, user)
@@ -156,7 +156,7 @@ def _followed(
 
 def _overview(settings: ServingSettings, log: LogTail, days: int) -> Overview:
     from serving.events_shown import Overview
-    from serving.log.event_statistics import event_statistics
+    from serving.lake.event_statistics import event_statistics
     from serving.positions import positions_of
     from serving.quarantine import kept_in
 

@@ -11,9 +11,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from serving.lake.event_statistics import EventStatistics
+from serving.lake.history import Row
 from serving.log.event_log import Rejected
-from serving.log.event_statistics import EventStatistics
-from serving.log.history import Row
 from serving.positions import Positions
 from serving.quarantine import Replayed
 

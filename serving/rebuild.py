@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from recsys.events import Position
 from recsys.state import ENTRY, HEADER, UserState
-from serving.log.by_customer import PastCustomer, PastCustomers
-from serving.log.newer import NewerEvents
+from serving.lake.by_customer import PastCustomer, PastCustomers
+from serving.lake.newer import NewerEvents
 from serving.log.records import microseconds
 from serving.settings import ServingSettings
 from serving.standing_in import JobState, Told, state_for_job

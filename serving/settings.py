@@ -20,7 +20,7 @@ from pydantic_settings import (
 from recsys.errors import InvalidInput, NotFound
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS
 from recsys.robots import RobotRule
-from serving.log.keeping import Keeping
+from serving.lake.keeping import Keeping
 
 DEFAULTS = Path(__file__).parent / "config" / "serving.toml"
 OWN_FILE = "RECSYS_SERVING_CONFIG"

@@ -16,8 +16,8 @@ from recsys.errors import RecsysError
 from recsys.events import Position
 from serving.catch_up import CatchUp
 from serving.clock import Clock
-from serving.log.drain import Drain
-from serving.log.lake import Lake
+from serving.lake.drain import Drain
+from serving.lake.lake import Lake
 from serving.log.tail import LogTail
 from serving.metrics import UpkeepMetrics
 from serving.settings import ServingSettings

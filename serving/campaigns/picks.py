@@ -18,7 +18,7 @@ from recsys.pipeline.placement import read_placements
 from recsys.query import Query, Recommendation, RecommendedItem, Tier
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
 from serving.clock import Clock
-from serving.log.recent import recent_customers
+from serving.lake.recent import recent_customers
 from serving.recommender import Recommender, no_release, unknown_placement
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings

@@ -10,9 +10,9 @@ from pathlib import Path
 from recsys.errors import Unavailable
 from recsys.events import Position
 from serving.clock import utc_now
+from serving.lake.drain import DRAIN_ASKED_THROUGH, Drain
+from serving.lake.lake import Lake
 from serving.lock import DATA_FOLDER_TAKEN, DataFolderLock
-from serving.log.drain import DRAIN_ASKED_THROUGH, Drain
-from serving.log.lake import Lake
 from serving.log.tail import LogTail
 from serving.settings import ServingSettings
 

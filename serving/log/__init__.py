@@ -1,1 +1,1 @@
-"""The durable log of everything that came in, and the lake it drains into."""
+"""The durable log of everything that came in: one SQLite file."""

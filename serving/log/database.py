@@ -10,11 +10,11 @@ from pathlib import Path
 import apsw
 
 from recsys.errors import Unavailable
-from serving.log.durable import synced
+from serving.disk import synced
 
 BUSY_TIMEOUT_MS = 15_000
 _CACHE_KIB = 65_536
-_CHECKPOINT_PAGES = 8_192
+_CHECKPOINT_PAGES = 2_048  # 8 MiB: longer write-ahead logs append no faster and stall for longer
 
 _TABLES = """
 CREATE TABLE blocks(

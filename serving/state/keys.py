@@ -16,6 +16,7 @@ from typing import NewType, Self
 from recsys.errors import InvalidInput, Unavailable
 from recsys.events import Event
 from recsys.query import Query
+from serving.disk import synced
 
 StateKey = NewType("StateKey", str)
 """Where one customer's state is kept: prefix, format, and the hashed id as a cluster's hash tag."""
@@ -151,7 +152,7 @@ def _create(path: Path) -> None:
             os.link(written, path)
     finally:
         written.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    synced(path.parent)
 
 
 def _write_durably(path: Path, content: bytes) -> None:
@@ -160,16 +161,6 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":
-        return  # Windows opens no folders
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from recsys.events import Event, EventType, Record
 from recsys.ids import ItemId
 from serving.api.event_codec import decode_events
 from serving.clock import utc_now
-from serving.log.lake import Lake
+from serving.lake.lake import Lake
 from serving.log.records import Lines
 from serving.log.writer import Writer
 

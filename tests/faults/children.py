@@ -11,8 +11,8 @@ from random import Random
 from serving.catch_up import CatchUp
 from serving.clock import utc_now
 from serving.ingest import Ingest
-from serving.log.drain import Drain
-from serving.log.lake import Lake
+from serving.lake.drain import Drain
+from serving.lake.lake import Lake
 from serving.log.sqlite_log import SqliteLog
 from serving.log.tail import LogTail
 from serving.state.address import parse_redis_url

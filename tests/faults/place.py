@@ -14,8 +14,8 @@ from deltalake import DeltaTable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import ties_of
-from serving.log.drain import Drain
-from serving.log.lake import Lake
+from serving.lake.drain import Drain
+from serving.lake.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Placed, Writer

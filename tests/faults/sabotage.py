@@ -16,10 +16,11 @@ from recsys.events import Position, Record
 from serving import ingest
 from serving.api import event_codec
 from serving.catch_up import CatchUp
-from serving.log import commits, database, durable, lake, tail, writer
-from serving.log.drain import CHUNK, Drain, Drained
+from serving.lake import commits, durable, lake
+from serving.lake.drain import CHUNK, Drain, Drained
+from serving.lake.lake import Drawn
+from serving.log import database, tail, writer
 from serving.log.event_log import Rejected
-from serving.log.lake import Drawn
 from serving.log.records import Lines
 from serving.log.seen import Seen
 from serving.log.tail import DRAINED_THROUGH

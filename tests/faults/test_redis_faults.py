@@ -14,7 +14,7 @@ from redis import Redis
 from recsys.errors import Unavailable
 from recsys.events import Record
 from serving.catch_up import CatchUp
-from serving.log import replay
+from serving.lake import replay
 from serving.state.embedded import EmbeddedValkey
 from tests.faults.checker import FINE, Journal
 from tests.faults.model import Model

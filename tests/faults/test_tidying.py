@@ -10,9 +10,9 @@ from deltalake import DeltaTable
 
 from recsys.errors import Unavailable
 from recsys.robots import RobotRule
-from serving.log import commits
-from serving.log.keeping import Keeping
-from serving.log.lake import Lake
+from serving.lake import commits
+from serving.lake.keeping import Keeping
+from serving.lake.lake import Lake
 from tests.faults.checker import FINE, Journal
 from tests.faults.disk import Disk
 from tests.faults.operations import (

@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
-from serving.log.drain import DRAIN_ASKED_THROUGH
+from serving.lake.drain import DRAIN_ASKED_THROUGH
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

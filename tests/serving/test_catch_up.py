@@ -14,9 +14,9 @@ from recsys.events import WITHOUT_ITEM, Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import UserState
 from serving.catch_up import CatchUp
-from serving.log import replay
-from serving.log.drain import Drain
-from serving.log.lake import Lake
+from serving.lake import replay
+from serving.lake.drain import Drain
+from serving.lake.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail, RawRows
 from serving.log.writer import Writer

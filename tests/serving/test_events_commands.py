@@ -18,8 +18,8 @@ from serving.api.event_codec import decoded
 from serving.cli import app
 from serving.events_commands import _followed
 from serving.importing.delivery import log_path
+from serving.lake.history import EventHistory, Wanted
 from serving.log.event_log import Rejected
-from serving.log.history import EventHistory, Wanted
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

@@ -15,10 +15,10 @@ from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import UserState
 from serving.catch_up import CatchUp
+from serving.lake import by_customer
+from serving.lake.drain import Drain
+from serving.lake.lake import Lake
 from serving.lock import DataFolderLock
-from serving.log import by_customer
-from serving.log.drain import Drain
-from serving.log.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

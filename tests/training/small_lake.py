@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import write_deltalake
 
-from serving.log import schema
+from serving.lake import schema
 from training.settings import TrainingSettings, read_settings
 
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)

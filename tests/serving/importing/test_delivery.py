@@ -10,9 +10,9 @@ from deltalake import DeltaTable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from serving.importing.delivery import deliver, log_path, tidy
+from serving.lake.drain import Drain
+from serving.lake.lake import Lake
 from serving.lock import DataFolderLock
-from serving.log.drain import Drain
-from serving.log.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

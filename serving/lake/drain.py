@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 
 from recsys.events import Position, RecordKind
-from serving.log.columns import event_columns, item_columns, vocabulary_columns
-from serving.log.lake import Drawn, Lake
+from serving.lake.columns import event_columns, item_columns, vocabulary_columns
+from serving.lake.lake import Drawn, Lake
 from serving.log.tail import DRAINED_THROUGH, LogTail
 
 CHUNK = 200_000

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from recsys.events import Position
-from serving.log.replay import events_behind
+from serving.lake.replay import events_behind
 from serving.log.tail import LogTail
 from serving.state.changes import changes_of, joined
 from serving.state.keys import StateKey, StateKeys

@@ -11,9 +11,9 @@ import pytest
 
 from recsys.events import Channel, Event, EventType, Record
 from recsys.ids import ItemId
-from serving.log.drain import Drain
-from serving.log.event_statistics import EventStatistics, event_statistics
-from serving.log.lake import Lake
+from serving.lake.drain import Drain
+from serving.lake.event_statistics import EventStatistics, event_statistics
+from serving.lake.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deltalake import DeltaTable, PostCommitHookProperties, WriterProperties
 
-from serving.log.durable import commits, make_checkpoint_durable, make_durable, move_aside
+from serving.lake.durable import commits, make_checkpoint_durable, make_durable, move_aside
 
 CHECKPOINT_EVERY = 50
 COMPRESSED = WriterProperties(compression="ZSTD", compression_level=3)

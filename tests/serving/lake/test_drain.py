@@ -15,9 +15,9 @@ from deltalake import DeltaTable
 from recsys.catalog import Item
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
-from serving.log import schema
-from serving.log.drain import Drain
-from serving.log.lake import Lake
+from serving.lake import schema
+from serving.lake.drain import Drain
+from serving.lake.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

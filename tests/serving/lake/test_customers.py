@@ -14,11 +14,11 @@ from deltalake import DeltaTable
 from recsys.errors import Unavailable
 from recsys.events import Channel, Event, EventType, Position
 from recsys.robots import RobotRule
-from serving.log import schema
-from serving.log.customers import parts_of
-from serving.log.keeping import Keeping
-from serving.log.lake import Drawn
-from tests.serving.log.drained import DAY, NOON, House, event, house
+from serving.lake import schema
+from serving.lake.customers import parts_of
+from serving.lake.keeping import Keeping
+from serving.lake.lake import Drawn
+from tests.serving.lake.drained import DAY, NOON, House, event, house
 
 RULE = RobotRule()
 BOUGHT, BACK = EventType.PURCHASE, EventType.REFUND

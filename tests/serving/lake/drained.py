@@ -14,9 +14,9 @@ from deltalake import DeltaTable
 
 from recsys.events import Event, EventType, Record
 from recsys.ids import ItemId
-from serving.log.drain import Drain
-from serving.log.keeping import Keeping
-from serving.log.lake import Lake
+from serving.lake.drain import Drain
+from serving.lake.keeping import Keeping
+from serving.lake.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from recsys.events import Event, EventType, Record
-from serving.log.recent import recent_customers
+from serving.lake.recent import recent_customers
 from serving.log.records import Lines
-from tests.serving.log.drained import DAY, NOON, House, event, house
+from tests.serving.lake.drained import DAY, NOON, House, event, house
 
 
 @pytest.fixture

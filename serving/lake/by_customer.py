@@ -13,8 +13,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from recsys.events import Position
-from serving.log.lake import said_as_unavailable
-from serving.log.replay import COLUMNS, event_files, packed_events
+from serving.lake.lake import said_as_unavailable
+from serving.lake.replay import COLUMNS, event_files, packed_events
 from serving.state.changes import REMEMBERED, joined, states_of
 from serving.state.keys import IdKind
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from serving.log.commits import COMPRESSED, NO_HOOKS, durable_commit
-from serving.log.durable import checkpoints, commits, log_folder, make_checkpoint_durable, synced
+from serving.disk import synced
+from serving.lake.commits import COMPRESSED, NO_HOOKS, durable_commit
+from serving.lake.durable import checkpoints, commits, log_folder, make_checkpoint_durable
 
 
 def drop_days(path: Path, before: date) -> bool:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from serving.log import schema
+from serving.lake import schema
 from serving.log.tail import RawRows
 
 _BLOCK_BYTES = 8 << 20

@@ -11,11 +11,11 @@ import pytest
 from deltalake import DeltaTable
 
 from recsys.errors import Unavailable
-from serving.log import compaction
-from serving.log.commits import CHECKPOINT_EVERY
-from serving.log.compaction import Step, steps_of
-from serving.log.keeping import Keeping
-from tests.serving.log.drained import DAY, NOON, House, event, house
+from serving.lake import compaction
+from serving.lake.commits import CHECKPOINT_EVERY
+from serving.lake.compaction import Step, steps_of
+from serving.lake.keeping import Keeping
+from tests.serving.lake.drained import DAY, NOON, House, event, house
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 
 from recsys.events import RecordKind
-from serving.log.columns import event_columns
-from serving.log.history import lake_files, view_of_files
-from serving.log.lake import said_as_unavailable
+from serving.lake.columns import event_columns
+from serving.lake.history import lake_files, view_of_files
+from serving.lake.lake import said_as_unavailable
 from serving.log.records import microseconds
 from serving.log.tail import LogTail
 

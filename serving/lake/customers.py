@@ -19,9 +19,9 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from recsys.events import EVENT_TYPES
 from recsys.robots import BROWSING, RobotRule
-from serving.log.commits import COMPRESSED, NO_HOOKS, durable_commit
-from serving.log.customers_sql import COUNTED, CUSTOMERS, STEPS, SUSPECTS
-from serving.log.schema import CUSTOMERS as COLUMNS
+from serving.lake.commits import COMPRESSED, NO_HOOKS, durable_commit
+from serving.lake.customers_sql import COUNTED, CUSTOMERS, STEPS, SUSPECTS
+from serving.lake.schema import CUSTOMERS as COLUMNS
 
 MEMORY = "512MB"
 EVENTS_A_PART = 1_000_000

@@ -10,10 +10,10 @@ import pytest
 
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
-from serving.log import history
-from serving.log.drain import Drain
-from serving.log.history import EventHistory, Row, Wanted
-from serving.log.lake import Lake
+from serving.lake import history
+from serving.lake.drain import Drain
+from serving.lake.history import EventHistory, Row, Wanted
+from serving.lake.lake import Lake
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer

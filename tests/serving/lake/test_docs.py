@@ -16,9 +16,9 @@ from recsys.catalog import Item
 from recsys.events import EventType, Record
 from recsys.ids import ItemId
 from recsys.robots import RobotRule
-from serving.log import schema
+from serving.lake import schema
 from serving.log.records import Lines
-from tests.serving.log.drained import DAY, NOON, event, house
+from tests.serving.lake.drained import DAY, NOON, event, house
 
 PAGE = Path(__file__).parents[3] / "docs" / "lake.md"
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)

@@ -118,4 +118,4 @@ FROM whole LEFT JOIN orders USING (kind, id) LEFT JOIN money USING (kind, id)
   LEFT JOIN channels USING (kind, id)
 ORDER BY kind, customer_id
 """
-"""The rows of `serving.log.schema.CUSTOMERS`, as they stand there."""
+"""The rows of `serving.lake.schema.CUSTOMERS`, as they stand there."""

@@ -12,6 +12,8 @@ from urllib.parse import unquote
 
 import orjson
 
+from serving.disk import synced
+
 _TORN = ".torn"
 _MAGIC = b"PAR1"
 
@@ -138,12 +140,3 @@ def _ends_in_magic(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-len(_MAGIC), os.SEEK_END)
         return file.read() == _MAGIC
-
-
-def synced(path: Path) -> None:
-    """Return when a file, or the list of names in a folder, is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,9 +11,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from recsys.events import RecordKind
-from serving.log import schema
-from serving.log.columns import event_columns
-from serving.log.lake import said_as_unavailable
+from serving.lake import schema
+from serving.lake.columns import event_columns
+from serving.lake.lake import said_as_unavailable
 from serving.log.tail import LogTail
 
 _NEWEST = """

@@ -15,9 +15,9 @@ from pyarrow.dataset import Dataset, dataset
 from recsys.arrays import Kinds, Scores
 from recsys.events import EVENT_CODES, Position, RecordKind
 from recsys.state import Entries, packed, ties_of
-from serving.log import schema
-from serving.log.columns import event_columns
-from serving.log.lake import said_as_unavailable
+from serving.lake import schema
+from serving.lake.columns import event_columns
+from serving.lake.lake import said_as_unavailable
 from serving.log.tail import LogTail
 from serving.state.changes import REMEMBERED, PackedEvents
 from serving.state.keys import IdKind

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable
 
 from recsys.events import EventType, Position, RecordKind
-from serving.log.columns import event_columns
-from serving.log.lake import said_as_unavailable
+from serving.lake.columns import event_columns
+from serving.lake.lake import said_as_unavailable
 from serving.log.tail import LogTail
 
 Row = dict[str, Any]

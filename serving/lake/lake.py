@@ -15,13 +15,14 @@ from deltalake.exceptions import DeltaError
 from recsys.errors import Unavailable
 from recsys.events import Position
 from recsys.robots import RobotRule
-from serving.log import schema
-from serving.log.commits import COMPRESSED, NO_HOOKS, durable_commit
-from serving.log.compaction import compact, steps_of
-from serving.log.customers import CustomersTable
-from serving.log.durable import commits, make_durable, move_aside, repair, synced
-from serving.log.keeping import Keeping
-from serving.log.retention import drop_days, sweep_commits, sweep_files
+from serving.disk import synced
+from serving.lake import schema
+from serving.lake.commits import COMPRESSED, NO_HOOKS, durable_commit
+from serving.lake.compaction import compact, steps_of
+from serving.lake.customers import CustomersTable
+from serving.lake.durable import commits, make_durable, move_aside, repair
+from serving.lake.keeping import Keeping
+from serving.lake.retention import drop_days, sweep_commits, sweep_files
 
 _DRAIN = "drain"
 _NUMBERED = "vocabulary"

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from serving.log.commits import COMPRESSED, NO_HOOKS, durable_commit
+from serving.lake.commits import COMPRESSED, NO_HOOKS, durable_commit
 
 TARGET_BYTES = 128 << 20
 """Files of this size are left as they are: larger ones read no faster and are slow to rewrite."""
