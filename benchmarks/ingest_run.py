@@ -46,11 +46,16 @@ class IngestRun:
         return max(median(window.answers / window.seconds for window in self.clean), 1.0) / 2
 
     def measure(self, server: WholeServer) -> None:
-        """Saturate the server, with clean and poisoned batches in turn; then load it by half."""
+        """Saturate the server, with clean and poisoned batches in turn; then load it by half.
+
+        The turns go clean, poisoned, poisoned, clean, and so on, since states grow and each window
+        finds more of them than the one before: no kind is always the later of two.
+        """
         options = self._options
         for place in range(options.repeats):
-            self.clean.append(self._window(server, f"c{place}"))
-            self.poisoned.append(self._window(server, f"p{place}", poisoned=True))
+            for poisoned in turn(place):
+                windows, letter = (self.poisoned, "p") if poisoned else (self.clean, "c")
+                windows.append(self._window(server, f"{letter}{place}", poisoned=poisoned))
         rate = self.half_rate
         wanted = options.samples / rate / options.repeats
         seconds = min(max(options.seconds, wanted), options.most_seconds)
@@ -93,6 +98,11 @@ class IngestRun:
         return window
 
 
+def turn(place: int) -> tuple[bool, bool]:
+    """Return which of two neighbouring windows is poisoned: the later one in every other pair."""
+    return (False, True) if place % 2 == 0 else (True, False)
+
+
 def accepted(windows: Sequence[Window]) -> Spread:
     """Return events accepted a second."""
     return Spread.of([window.items / window.seconds for window in windows])
@@ -104,7 +114,7 @@ def batches_a_cpu_second(windows: Sequence[Window]) -> Spread:
 
 
 def poison_ratios(run: IngestRun, *, by_cpu: bool) -> list[float]:
-    """Return requests a second with poison, as a share of those without, window by window."""
+    """Return requests a second with poison, as a share of those without, by neighbours."""
     seconds = [
         [window.cpu_seconds if by_cpu else window.seconds for window in windows]
         for windows in (run.clean, run.poisoned)

@@ -14,6 +14,8 @@ from serving.lake import schema
 from training.settings import TrainingSettings, read_settings
 
 START = datetime(2026, 1, 1, 8, tzinfo=UTC)
+IMPORTED = START + timedelta(days=4_000)
+"""When the log took what does not say."""
 N_TASTES, ITEMS_A_TASTE = 4, 10
 N_ITEMS = N_TASTES * ITEMS_A_TASTE
 
@@ -80,7 +82,7 @@ def _event(position: int, line: Line) -> dict[str, object]:
         "position": position,
         "day": line.time.date(),
         "time": line.time,
-        "received": line.received or line.time + timedelta(minutes=1),
+        "received": line.received or IMPORTED,
         "type": line.type,
         "item_id": f"i{line.item_row}" if line.item_row >= 0 else "",
         "item_row": line.item_row,

@@ -91,6 +91,21 @@ def test_an_event_of_a_wrong_clock_counts_when_it_was_received(tmp_path: Path) -
     assert read.interactions.items.tolist() == [2, 0, 1]
 
 
+def test_a_server_whose_clock_was_ahead_for_a_while_moves_nothing_into_the_future(
+    tmp_path: Path,
+) -> None:
+    ahead = START + 400 * DAY
+    lines = [
+        Line("u1", 0, START, received=START),
+        Line("u1", 1, ahead, received=ahead),
+        Line("u1", 2, START + 3 * DAY, received=START + 3 * DAY),
+    ]
+
+    read = dataset_of(tmp_path, lines)
+
+    assert seconds_of(read) == [0 * DAY, 3 * DAY, 3 * DAY]
+
+
 def test_robots_are_left_out_and_counted_and_come_back_without_a_rule(tmp_path: Path) -> None:
     hurried = [Line("fast", 0, START + timedelta(seconds=s), type="click") for s in range(4)]
     searches = [Line("fast", -1, START, type="search")]

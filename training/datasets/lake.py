@@ -61,9 +61,10 @@ class Dataset:
 def read_dataset(lake: Path, rule: RobotRule | None = None) -> Dataset:
     """Return the data set of the lake's present version, without whom the rule takes for robots.
 
-    An event id that stands there twice counts once, the earliest. An event of a time more than a
-    day behind its receipt is of a wrong clock, and counts when it was received. Raises NotReady
-    where there is no event at all, Unavailable where the tables cannot be read.
+    An event id that stands there twice counts once, the earliest. An event was received no later
+    than those behind it in the log, whatever the clock of that moment said; one of a time more
+    than a day after that counts as of then. Raises NotReady where there is no event at all,
+    Unavailable where the tables cannot be read.
     """
     try:
         if not all(DeltaTable.is_deltatable(str(lake / name)) for name in TABLES):
@@ -92,15 +93,18 @@ def _dataset(tables: Mapping[str, DeltaTable], lake: Path, rule: RobotRule | Non
 
 
 EVENTS = """
-WITH repeated AS (SELECT event_id FROM files GROUP BY event_id HAVING count(*) > 1),
+WITH taken AS (
+  SELECT *, min(epoch_us(received)) OVER (ORDER BY position DESC) AS latest FROM files
+),
+repeated AS (SELECT event_id FROM files GROUP BY event_id HAVING count(*) > 1),
 once AS (
-  SELECT * FROM files WHERE event_id NOT IN (SELECT event_id FROM repeated)
+  SELECT * FROM taken WHERE event_id NOT IN (SELECT event_id FROM repeated)
   UNION ALL
-  SELECT * FROM files WHERE event_id IN (SELECT event_id FROM repeated)
+  SELECT * FROM taken WHERE event_id IN (SELECT event_id FROM repeated)
   QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY position) = 1
 )
 SELECT position, event_id, type, item_row, order_id, robot,
-  CASE WHEN epoch_us(time) - epoch_us(received) > 86_400_000_000 THEN epoch_us(received)
+  CASE WHEN epoch_us(time) - latest > 86_400_000_000 THEN latest
        ELSE epoch_us(time) END AS microsecond,
   coalesce(rating, quantity) AS quantity,
   CASE WHEN user_id <> '' THEN user_id
