@@ -18,9 +18,10 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
@@ -29,18 +30,21 @@ from typing import TypeVar
 import apsw
 import uvloop
 from redis import Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from rich.table import Table
 
 from benchmarks import harness
 from benchmarks.harness import Number, Spread
-from recsys.events import Event, EventType, RecordKind
+from recsys.events import Event, EventType, Record
 from recsys.ids import ItemId
 from serving.clock import utc_now
-from serving.log.records import NEWLINE, Lines, digest_of, encode
+from serving.log.records import NEWLINE, Lines, encode
 from serving.log.sqlite_log import SqliteLog
 from serving.state.embedded import binary_path
 
-T = TypeVar("T")
+Sender = TypeVar("Sender")
+Ready = TypeVar("Ready")
 
 BATCHES = (1, 10, 100, 1_000)
 APPENDERS = (1, 16)
@@ -48,17 +52,13 @@ N_ITEMS = 5_000
 REPEATS = 5
 
 _ITEMS = [ItemId(f"{number:05d}") for number in range(N_ITEMS)]
-_FIRST_DAY = datetime(2026, 3, 2, tzinfo=UTC)
+_STARTED_AT = datetime(2026, 3, 2, tzinfo=UTC)
 _MOST_EVENTS = 200_000
 _MOST_BATCHES = 2_000
-_START_S = 10.0
+_STARTED = Retry(ConstantBackoff(0.02), 500)
 _PRAGMAS = """
-PRAGMA auto_vacuum=INCREMENTAL;
-PRAGMA journal_mode=WAL;
-PRAGMA synchronous=FULL;
-PRAGMA secure_delete=ON;
-PRAGMA cache_size=-65536;
-PRAGMA wal_autocheckpoint=2048;
+PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+PRAGMA secure_delete=ON; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=2048;
 """
 """As `serving.log.database` sets them."""
 
@@ -75,39 +75,39 @@ class Case:
         """How many batches are sent in all: enough to last, not more than memory likes."""
         return min(_MOST_BATCHES * min(self.appenders, 4), _MOST_EVENTS // self.batch)
 
+    @property
+    def name(self) -> str:
+        """What the case is called in a report."""
+        return f"batch_{self.batch}_appenders_{self.appenders}"
+
 
 CASES = tuple(Case(batch, appenders) for appenders in APPENDERS for batch in BATCHES)
+RATIOS = {
+    "log_ratio_to_redis": ("log", "redis"),
+    "log_ratio_to_redis_py": ("log", "redis_py"),
+    "sqlite_ratio_to_redis": ("sqlite", "redis"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Events a second in one case: of the log, of Redis in both ways, of SQLite alone.
+    """Events a second in one case of each contestant: `log`, `redis`, `redis_py` and `sqlite`.
 
-    sqlite: None where there are several appenders, since it is one that commits.
+    `sqlite` takes part only where there is one appender, as it is one that commits.
     """
 
     case: Case
-    log: Spread
-    redis: Spread
-    redis_py: Spread
-    sqlite: Spread | None = None
+    rates: Mapping[str, Spread]
 
     @property
     def ratios(self) -> dict[str, float]:
-        """How many times as fast as the other the one is, by the medians, by their names."""
-        found = {
-            "log_ratio_to_redis": self.log.median / self.redis.median,
-            "log_ratio_to_redis_py": self.log.median / self.redis_py.median,
+        """How many times as fast the one is as the other, by the medians."""
+        medians = {name: rate.median for name, rate in self.rates.items()}
+        return {
+            name: medians[one] / medians[other]
+            for name, (one, other) in RATIOS.items()
+            if one in medians
         }
-        if self.sqlite:
-            found["sqlite_ratio_to_redis"] = self.sqlite.median / self.redis.median
-        return found
-
-    @property
-    def rates(self) -> dict[str, Spread]:
-        """Events a second of those that took part, by their names."""
-        found = {"log": self.log, "redis": self.redis, "redis_py": self.redis_py}
-        return {**found, "sqlite": self.sqlite} if self.sqlite else found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = options.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         found = measure(Path(folder), repeats=chosen.repeats)
-    sizes = {"payload_bytes": len(encode(_event(0))), "repeats": chosen.repeats}
+    sizes = {"payload_bytes": len(encode(event(0))), "repeats": chosen.repeats}
     report = harness.report_of(
         "durable_append", chosen, sizes=sizes, metrics=metrics(found), packages=("apsw", "redis")
     )
@@ -136,9 +136,10 @@ def metrics(found: Sequence[Compared]) -> Mapping[str, Number]:
     """Return rates and ratios by their names in a report."""
     named: dict[str, Number] = {}
     for one in found:
-        at = f"batch_{one.case.batch}_appenders_{one.case.appenders}"
-        named |= {f"{name}_events_per_second_{at}": rate.median for name, rate in one.rates.items()}
-        named |= {f"{name}_{at}": ratio for name, ratio in one.ratios.items()}
+        for name, rate in one.rates.items():
+            named[f"{name}_events_per_second_{one.case.name}"] = rate.median
+        for name, ratio in one.ratios.items():
+            named[f"{name}_{one.case.name}"] = ratio
     return named
 
 
@@ -169,7 +170,8 @@ def redis_that_fsyncs(folder: Path) -> Iterator[str]:
     arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
     server = subprocess.Popen([str(binary_path()), *arguments], stdout=subprocess.DEVNULL)
     try:
-        _connected(path).close()
+        with Redis(unix_socket_path=path, retry=_STARTED) as client:
+            client.ping()
         yield path
     finally:
         server.kill()
@@ -180,26 +182,22 @@ async def _measured(
     folder: Path, address: str, repeats: int, cases: Sequence[Case]
 ) -> list[Compared]:
     log = SqliteLog(folder / "log.sqlite", clock=utc_now)
-    alone = _sqlite(folder / "alone.sqlite")
+    sqlite = _sqlite(folder / "alone.sqlite")
     serial = count()
     found = []
-    await log.append_lines(_lines([next(serial) for _ in range(2 * N_ITEMS)]))
+    await log.append_lines(_lines(serial, 2 * N_ITEMS))
     for case in cases:
-        turns = []
+        rates: dict[str, list[float]] = {"log": [], "redis": [], "redis_py": []}
         for _ in range(repeats):
-            batches = [
-                _lines([next(serial) for _ in range(case.batch)]) for _ in range(case.n_batches)
-            ]
-            rates = [
-                await _log_rate(log, case, batches),
-                await _redis_rate(address, case, batches),
-                await _redis_py_rate(address, case, batches),
-            ]
+            batches = [_lines(serial, case.batch) for _ in range(case.n_batches)]
+            rates["log"].append(await _log_rate(log, case, batches))
+            rates["redis"].append(await _redis_rate(address, case, batches))
+            rates["redis_py"].append(await _redis_py_rate(address, case, batches))
             if case.appenders == 1:
-                rates.append(await _threads_rate(case, [_inserts(alone)], batches))
-            turns.append(rates)
-        found.append(Compared(case, *(Spread.of(rates) for rates in zip(*turns, strict=True))))
-    alone.close()
+                alone = await _threads_rate(case, _insert, [sqlite], batches)
+                rates.setdefault("sqlite", []).append(alone)
+        found.append(Compared(case, {name: Spread.of(some) for name, some in rates.items()}))
+    sqlite.close()
     await log.close()
     return found
 
@@ -211,51 +209,47 @@ async def _log_rate(log: SqliteLog, case: Case, batches: Sequence[Lines]) -> flo
         for lines in waiting:
             await log.append_lines(lines)
 
-    async def appended() -> None:
-        await asyncio.gather(*(append() for _ in range(case.appenders)))
-
-    return await _rate(case, appended)
+    return await _rate(case, lambda: asyncio.gather(*(append() for _ in range(case.appenders))))
 
 
 async def _redis_rate(address: str, case: Case, batches: Sequence[Lines]) -> float:
-    connections = [_connected(address) for _ in range(case.appenders)]
-    appends = [_sends(connection, case.batch) for connection in connections]
-    rate = await _threads_rate(case, appends, [_commands(lines) for lines in batches])
-    for connection in connections:
-        connection.close()
-    _forget(address)
-    return rate
+    pipelines = [_commands(lines) for lines in batches]
+    with ExitStack() as opened, _stream_dropped(address):
+        connections = [opened.enter_context(_connected(address)) for _ in range(case.appenders)]
+        return await _threads_rate(case, partial(_send, case.batch), connections, pipelines)
 
 
 async def _redis_py_rate(address: str, case: Case, batches: Sequence[Lines]) -> float:
-    clients = [Redis(unix_socket_path=address) for _ in range(case.appenders)]
-    for client in clients:
-        client.ping()  # the connection is made before the clock runs, as the others' are
     payloads = [lines.payload.split(NEWLINE) for lines in batches]
-    rate = await _threads_rate(case, [_adds(client) for client in clients], payloads)
-    for client in clients:
-        client.close()
-    _forget(address)
-    return rate
+    with ExitStack() as opened, _stream_dropped(address):
+        clients = [
+            opened.enter_context(Redis(unix_socket_path=address)) for _ in range(case.appenders)
+        ]
+        for client in clients:
+            client.ping()  # it connects before the clock runs, as the others do
+        return await _threads_rate(case, _add, clients, payloads)
 
 
 async def _threads_rate(
-    case: Case, appends: Sequence[Callable[[T], None]], batches: Sequence[T]
+    case: Case,
+    send: Callable[[Sender, Ready], None],
+    senders: Sequence[Sender],
+    batches: Sequence[Ready],
 ) -> float:
-    """Return events a second of appenders that wait in a thread each."""
+    """Return events a second of senders that wait in a thread each."""
     waiting = iter(batches)
 
-    def work(append: Callable[[T], None]) -> None:
+    def work(sender: Sender) -> None:
         for batch in waiting:
-            append(batch)
+            send(sender, batch)
 
-    with ThreadPoolExecutor(case.appenders) as threads:
+    with ThreadPoolExecutor(len(senders)) as threads:
         return await _rate(
-            case, lambda: asyncio.to_thread(lambda: list(threads.map(work, appends)))
+            case, lambda: asyncio.to_thread(lambda: list(threads.map(work, senders)))
         )
 
 
-async def _rate(case: Case, appended: Callable[[], Awaitable[None]]) -> float:
+async def _rate(case: Case, appended: Callable[[], Awaitable[object]]) -> float:
     """Return events a second; what is ready made is no work of the collector meanwhile."""
     gc.collect()
     gc.freeze()
@@ -266,22 +260,16 @@ async def _rate(case: Case, appended: Callable[[], Awaitable[None]]) -> float:
     return case.n_batches * case.batch / seconds
 
 
-def _lines(numbers: Sequence[int]) -> Lines:
-    events = [_event(number) for number in numbers]
-    return Lines(
-        [RecordKind.EVENT.value] * len(events),
-        [event.item_id for event in events],
-        b"".join([digest_of(event.event_id) for event in events]),
-        NEWLINE.join([encode(event) for event in events]),
-    )
+def _lines(serial: Iterator[int], n_events: int) -> Lines:
+    return Lines.of([Record(event(next(serial))) for _ in range(n_events)])
 
 
-def _event(number: int) -> Event:
-    """Return one view by one customer; ids are as long, and as hard to guess, as a UUID."""
+def event(number: int) -> Event:
+    """Return one view by one customer; no two numbers give the same id."""
     return Event(
         blake2b(b"%d" % number, digest_size=16).hexdigest(),
         EventType.DETAIL_VIEW,
-        _FIRST_DAY + timedelta(milliseconds=number),
+        _STARTED_AT + timedelta(milliseconds=number),
         _ITEMS[number % N_ITEMS],
         user_id=f"{number % 100_000:06d}",
     )
@@ -295,72 +283,51 @@ def _sqlite(path: Path) -> apsw.Connection:
     return connection
 
 
-def _inserts(connection: apsw.Connection) -> Callable[[Lines], None]:
-    def insert(lines: Lines) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("INSERT INTO blocks(bytes) VALUES(?)", (lines.payload,))
-        connection.execute("INSERT INTO digests(bytes) VALUES(?)", (lines.digests,))
-        connection.execute("COMMIT")
-
-    return insert
+def _insert(connection: apsw.Connection, lines: Lines) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO blocks(bytes) VALUES(?)", (lines.payload,))
+    connection.execute("INSERT INTO digests(bytes) VALUES(?)", (lines.digests,))
+    connection.execute("COMMIT")
 
 
-def _adds(client: Redis) -> Callable[[Sequence[bytes]], None]:
-    def add(payloads: Sequence[bytes]) -> None:
-        pipeline = client.pipeline(transaction=False)
-        for payload in payloads:
-            pipeline.xadd("events", {"e": payload})
-        pipeline.execute()
-
-    return add
+def _add(client: Redis, payloads: Sequence[bytes]) -> None:
+    pipeline = client.pipeline(transaction=False)
+    for payload in payloads:
+        pipeline.xadd("events", {"e": payload})
+    pipeline.execute()
 
 
-def _sends(connection: socket.socket, n_answers: int) -> Callable[[bytes], None]:
-    def send(commands: bytes) -> None:
-        connection.sendall(commands)
-        _answered(connection, n_answers)
-
-    return send
-
-
-def _commands(lines: Lines) -> bytes:
-    """Return one pipeline as it goes over the wire."""
-    return b"".join(
-        _command(b"XADD", b"events", b"*", b"e", payload)
-        for payload in lines.payload.split(NEWLINE)
-    )
-
-
-def _command(*parts: bytes) -> bytes:
-    return b"*%d\r\n" % len(parts) + b"".join(
-        b"$%d\r\n%b\r\n" % (len(part), part) for part in parts
-    )
-
-
-def _answered(connection: socket.socket, n_answers: int) -> None:
-    """Return when all ids of added entries have come, two line ends each."""
+def _send(n_answers: int, connection: socket.socket, commands: bytes) -> None:
+    """Send one pipeline, and wait for the ids of the added entries, two line ends each."""
+    connection.sendall(commands)
     left = 2 * n_answers
     while left:
         left -= connection.recv(1 << 16).count(b"\n")
 
 
-def _forget(address: str) -> None:
-    with Redis(unix_socket_path=address) as client:
-        client.delete("events")
+def _commands(lines: Lines) -> bytes:
+    """Return one pipeline as it goes over the wire."""
+    payloads = lines.payload.split(NEWLINE)
+    return b"".join([_command(b"XADD", b"events", b"*", b"e", payload) for payload in payloads])
+
+
+def _command(*parts: bytes) -> bytes:
+    sized = [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
+    return b"*%d\r\n%b" % (len(parts), b"".join(sized))
 
 
 def _connected(address: str) -> socket.socket:
-    deadline = time.monotonic() + _START_S
-    while True:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.connect(address)
-            return connection
-        except OSError:
-            connection.close()
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(address)
+    return connection
+
+
+@contextmanager
+def _stream_dropped(address: str) -> Iterator[None]:
+    """Delete the stream behind the block: each turn begins with an empty one."""
+    yield
+    with Redis(unix_socket_path=address) as client:
+        client.delete("events")
 
 
 if __name__ == "__main__":
