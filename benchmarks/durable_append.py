@@ -1,11 +1,10 @@
 """How many events a second does the log make durable, beside Redis that fsyncs each batch?
 
 All get the same events as JSON, made before the clock runs, from as many appenders at once, each
-waiting for its batch before it sends the next. Redis gets them once as bytes ready for its socket,
-and once through redis-py, which packs its commands while the clock runs, as it does for whoever
-uses it. The log also numbers items and leaves out repeats; Redis is told only to add. SQLite alone
-numbers nothing and looks nothing up: the floor, that is, how far any log in SQLite could get. They
-take turns.
+waiting for its batch before it sends the next, in turn. Redis is told only to add: once in bytes
+ready for its socket, once through redis-py, which packs its commands while the clock runs. The log
+also numbers items and leaves out repeats. SQLite alone numbers nothing and looks nothing up: the
+floor, there to show how far any log in SQLite could get.
 """
 
 from __future__ import annotations
@@ -43,24 +42,22 @@ from serving.log.records import NEWLINE, Lines, encode
 from serving.log.sqlite_log import SqliteLog
 from serving.state.embedded import binary_path
 
-Sender = TypeVar("Sender")
-Ready = TypeVar("Ready")
+T = TypeVar("T")
 
-BATCHES = (1, 10, 100, 1_000)
-APPENDERS = (1, 16)
 N_ITEMS = 5_000
-REPEATS = 5
-
 _ITEMS = [ItemId(f"{number:05d}") for number in range(N_ITEMS)]
-_STARTED_AT = datetime(2026, 3, 2, tzinfo=UTC)
+_FIRST_INSTANT = datetime(2026, 3, 2, tzinfo=UTC)
 _MOST_EVENTS = 200_000
 _MOST_BATCHES = 2_000
-_STARTED = Retry(ConstantBackoff(0.02), 500)
-_PRAGMAS = """
+_UNTIL_STARTED = Retry(ConstantBackoff(0.02), 500)
+_XADD = b"*5\r\n$4\r\nXADD\r\n$6\r\nevents\r\n$1\r\n*\r\n$1\r\ne\r\n$%d\r\n%b\r\n"
+_TABLES = """
 PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
 PRAGMA secure_delete=ON; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=2048;
+CREATE TABLE blocks(last INTEGER PRIMARY KEY, payload BLOB NOT NULL);
+CREATE TABLE digests(last INTEGER PRIMARY KEY, digests BLOB NOT NULL);
 """
-"""As `serving.log.database` sets them."""
+"""Of SQLite alone; the pragmas are those of `serving.log.database`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +72,9 @@ class Case:
         """How many batches are sent in all: enough to last, not more than memory likes."""
         return min(_MOST_BATCHES * min(self.appenders, 4), _MOST_EVENTS // self.batch)
 
-    @property
-    def name(self) -> str:
-        """What the case is called in a report."""
-        return f"batch_{self.batch}_appenders_{self.appenders}"
 
-
-CASES = tuple(Case(batch, appenders) for appenders in APPENDERS for batch in BATCHES)
-RATIOS = {
-    "log_ratio_to_redis": ("log", "redis"),
-    "log_ratio_to_redis_py": ("log", "redis_py"),
-    "sqlite_ratio_to_redis": ("sqlite", "redis"),
-}
+CASES = tuple(Case(batch, appenders) for appenders in (1, 16) for batch in (1, 10, 100, 1_000))
+RATIOS = (("log", "redis"), ("log", "redis_py"), ("sqlite", "redis"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +90,16 @@ class Compared:
     @property
     def ratios(self) -> dict[str, float]:
         """How many times as fast the one is as the other, by the medians."""
-        medians = {name: rate.median for name, rate in self.rates.items()}
         return {
-            name: medians[one] / medians[other]
-            for name, (one, other) in RATIOS.items()
-            if one in medians
+            f"{one}_ratio_to_{other}": self.rates[one].median / self.rates[other].median
+            for one, other in RATIOS
+            if one in self.rates
         }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = harness.parser(__doc__ or "")
-    options.add_argument("--repeats", type=int, default=REPEATS)
+    options.add_argument("--repeats", type=int, default=5)
     options.add_argument("--folder", type=Path, help="on the disk to measure; default: temporary")
     chosen = options.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
@@ -124,9 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     harness.tell(report, [table(found)], chosen.json)
 
 
-def measure(
-    folder: Path, *, repeats: int = REPEATS, cases: Sequence[Case] = CASES
-) -> list[Compared]:
+def measure(folder: Path, *, repeats: int, cases: Sequence[Case] = CASES) -> list[Compared]:
     """Return the rates in each case: all in turn, each with its files in `folder`."""
     with redis_that_fsyncs(folder / "redis") as address:
         return uvloop.run(_measured(folder, address, repeats, cases))
@@ -136,10 +121,9 @@ def metrics(found: Sequence[Compared]) -> Mapping[str, Number]:
     """Return rates and ratios by their names in a report."""
     named: dict[str, Number] = {}
     for one in found:
-        for name, rate in one.rates.items():
-            named[f"{name}_events_per_second_{one.case.name}"] = rate.median
-        for name, ratio in one.ratios.items():
-            named[f"{name}_{one.case.name}"] = ratio
+        at = f"batch_{one.case.batch}_appenders_{one.case.appenders}"
+        named |= {f"{name}_events_per_second_{at}": rate.median for name, rate in one.rates.items()}
+        named |= {f"{name}_{at}": ratio for name, ratio in one.ratios.items()}
     return named
 
 
@@ -170,7 +154,7 @@ def redis_that_fsyncs(folder: Path) -> Iterator[str]:
     arguments = [part for name, value in settings.items() for part in (f"--{name}", value)]
     server = subprocess.Popen([str(binary_path()), *arguments], stdout=subprocess.DEVNULL)
     try:
-        with Redis(unix_socket_path=path, retry=_STARTED) as client:
+        with Redis(unix_socket_path=path, retry=_UNTIL_STARTED) as client:
             client.ping()
         yield path
     finally:
@@ -183,6 +167,7 @@ async def _measured(
 ) -> list[Compared]:
     log = SqliteLog(folder / "log.sqlite", clock=utc_now)
     sqlite = _sqlite(folder / "alone.sqlite")
+    redis = Redis(unix_socket_path=address)
     serial = count()
     found = []
     await log.append_lines(_lines(serial, 2 * N_ITEMS))
@@ -192,12 +177,15 @@ async def _measured(
             batches = [_lines(serial, case.batch) for _ in range(case.n_batches)]
             rates["log"].append(await _log_rate(log, case, batches))
             rates["redis"].append(await _redis_rate(address, case, batches))
+            redis.delete("events")
             rates["redis_py"].append(await _redis_py_rate(address, case, batches))
+            redis.delete("events")
             if case.appenders == 1:
-                alone = await _threads_rate(case, _insert, [sqlite], batches)
+                alone = await _threads_rate(case, [partial(_insert, sqlite)], batches)
                 rates.setdefault("sqlite", []).append(alone)
         found.append(Compared(case, {name: Spread.of(some) for name, some in rates.items()}))
     sqlite.close()
+    redis.close()
     await log.close()
     return found
 
@@ -214,39 +202,35 @@ async def _log_rate(log: SqliteLog, case: Case, batches: Sequence[Lines]) -> flo
 
 async def _redis_rate(address: str, case: Case, batches: Sequence[Lines]) -> float:
     pipelines = [_commands(lines) for lines in batches]
-    with ExitStack() as opened, _stream_dropped(address):
-        connections = [opened.enter_context(_connected(address)) for _ in range(case.appenders)]
-        return await _threads_rate(case, partial(_send, case.batch), connections, pipelines)
+    connections = [socket.socket(socket.AF_UNIX) for _ in range(case.appenders)]
+    with ExitStack() as opened:
+        for connection in connections:
+            opened.enter_context(connection).connect(address)
+        sends = [partial(_send, case.batch, connection) for connection in connections]
+        return await _threads_rate(case, sends, pipelines)
 
 
 async def _redis_py_rate(address: str, case: Case, batches: Sequence[Lines]) -> float:
     payloads = [lines.payload.split(NEWLINE) for lines in batches]
-    with ExitStack() as opened, _stream_dropped(address):
-        clients = [
-            opened.enter_context(Redis(unix_socket_path=address)) for _ in range(case.appenders)
-        ]
+    clients = [Redis(unix_socket_path=address) for _ in range(case.appenders)]
+    with ExitStack() as opened:
         for client in clients:
-            client.ping()  # it connects before the clock runs, as the others do
-        return await _threads_rate(case, _add, clients, payloads)
+            opened.enter_context(client).ping()  # it connects before the clock runs
+        return await _threads_rate(case, [partial(_add, client) for client in clients], payloads)
 
 
 async def _threads_rate(
-    case: Case,
-    send: Callable[[Sender, Ready], None],
-    senders: Sequence[Sender],
-    batches: Sequence[Ready],
+    case: Case, sends: Sequence[Callable[[T], None]], batches: Sequence[T]
 ) -> float:
     """Return events a second of senders that wait in a thread each."""
     waiting = iter(batches)
 
-    def work(sender: Sender) -> None:
+    def work(send: Callable[[T], None]) -> None:
         for batch in waiting:
-            send(sender, batch)
+            send(batch)
 
-    with ThreadPoolExecutor(len(senders)) as threads:
-        return await _rate(
-            case, lambda: asyncio.to_thread(lambda: list(threads.map(work, senders)))
-        )
+    with ThreadPoolExecutor(len(sends)) as threads:
+        return await _rate(case, lambda: asyncio.to_thread(lambda: list(threads.map(work, sends))))
 
 
 async def _rate(case: Case, appended: Callable[[], Awaitable[object]]) -> float:
@@ -269,7 +253,7 @@ def event(number: int) -> Event:
     return Event(
         blake2b(b"%d" % number, digest_size=16).hexdigest(),
         EventType.DETAIL_VIEW,
-        _STARTED_AT + timedelta(milliseconds=number),
+        _FIRST_INSTANT + timedelta(milliseconds=number),
         _ITEMS[number % N_ITEMS],
         user_id=f"{number % 100_000:06d}",
     )
@@ -277,16 +261,14 @@ def event(number: int) -> Event:
 
 def _sqlite(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
-    connection.execute(_PRAGMAS).fetchall()
-    for table in ("blocks", "digests"):
-        connection.execute(f"CREATE TABLE {table}(last INTEGER PRIMARY KEY, bytes BLOB NOT NULL)")
+    connection.execute(_TABLES).fetchall()
     return connection
 
 
 def _insert(connection: apsw.Connection, lines: Lines) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("INSERT INTO blocks(bytes) VALUES(?)", (lines.payload,))
-    connection.execute("INSERT INTO digests(bytes) VALUES(?)", (lines.digests,))
+    connection.execute("INSERT INTO blocks(payload) VALUES(?)", (lines.payload,))
+    connection.execute("INSERT INTO digests(digests) VALUES(?)", (lines.digests,))
     connection.execute("COMMIT")
 
 
@@ -302,32 +284,15 @@ def _send(n_answers: int, connection: socket.socket, commands: bytes) -> None:
     connection.sendall(commands)
     left = 2 * n_answers
     while left:
-        left -= connection.recv(1 << 16).count(b"\n")
+        answered = connection.recv(1 << 16)
+        if not answered:
+            raise ConnectionError("Redis hung up")
+        left -= answered.count(b"\n")
 
 
 def _commands(lines: Lines) -> bytes:
     """Return one pipeline as it goes over the wire."""
-    payloads = lines.payload.split(NEWLINE)
-    return b"".join([_command(b"XADD", b"events", b"*", b"e", payload) for payload in payloads])
-
-
-def _command(*parts: bytes) -> bytes:
-    sized = [b"$%d\r\n%b\r\n" % (len(part), part) for part in parts]
-    return b"*%d\r\n%b" % (len(parts), b"".join(sized))
-
-
-def _connected(address: str) -> socket.socket:
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.connect(address)
-    return connection
-
-
-@contextmanager
-def _stream_dropped(address: str) -> Iterator[None]:
-    """Delete the stream behind the block: each turn begins with an empty one."""
-    yield
-    with Redis(unix_socket_path=address) as client:
-        client.delete("events")
+    return b"".join([_XADD % (len(each), each) for each in lines.payload.split(NEWLINE)])
 
 
 if __name__ == "__main__":

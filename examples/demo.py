@@ -15,6 +15,7 @@ import time
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote
 from uuid import uuid4
 
 import duckdb
@@ -250,9 +251,10 @@ def show_way_on(seconds: float) -> None:
 
 def lake_query(sql: str, *values: str) -> list[tuple]:  # type: ignore[type-arg]
     """Return the rows of a query over the lake, read as any analyst could."""
+    tables = {name: DeltaTable(DATA / "lake" / name) for name in ("events", "items")}
     files = {
-        name: f"read_parquet({DeltaTable(str(DATA / 'lake' / name)).file_uris()!r})"
-        for name in ("events", "items")
+        name: f"read_parquet({[unquote(uri) for uri in table.file_uris()]!r})"
+        for name, table in tables.items()
     }
     return duckdb.execute(sql.format(**files), list(values)).fetchall()
 

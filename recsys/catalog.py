@@ -13,6 +13,15 @@ from recsys.errors import InvalidInput
 from recsys.ids import ItemId, Strings, Vocabulary, check_id
 
 CATEGORY_SEPARATOR = " > "
+MOST_CHARACTERS = {
+    "title": 1_000,
+    "category": 1_000,
+    "brand": 200,
+    "currency": 16,
+    "url": 2_000,
+    "image_url": 2_000,
+}
+"""Longest text of each field of an item but its id, in characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +46,7 @@ class Item:
     def check(self) -> None:
         """Raise InvalidInput naming the first field that holds what it may not."""
         check_id("item_id", self.item_id)
-        for name, most in (
-            ("title", 1_000),
-            ("category", 1_000),
-            ("brand", 200),
-            ("url", 2_000),
-            ("image_url", 2_000),
-        ):
+        for name, most in MOST_CHARACTERS.items():
             if len(getattr(self, name)) > most:
                 raise InvalidInput(name, getattr(self, name)[:64], f"at most {most} characters")
         if self.price is not None and not 0 <= self.price < 1e12:

@@ -76,7 +76,7 @@ class Event:
     event_id: the shop's id of the event; a second event of the same id does not count.
     time: UTC; from 1971 until 2105; it counts to 1/256 of a second.
     item_id: empty only for the types in `WITHOUT_ITEM`.
-    quantity: pieces, > 0; of a refund, the pieces given back.
+    quantity: pieces, at least 1e-6; of a refund, the pieces given back.
     price: of one piece, in `currency`; None where unknown.
     order_id: ties the lines of one order, and its refunds, together; empty elsewhere.
     outlet: the shop's own name of the place within the channel, such as a store's number.
@@ -122,8 +122,8 @@ class Event:
             raise InvalidInput(
                 "time", str(self.time), f"a time with zone in {EARLIEST:%Y} to {LATEST:%Y}"
             )
-        if not 0 < self.quantity < 1e9:
-            raise InvalidInput("quantity", self.quantity, "a number above 0 and below 1e9")
+        if not LEAST_QUANTITY <= self.quantity < MOST_QUANTITY:
+            raise InvalidInput("quantity", self.quantity, QUANTITY_WANTED)
         if self.price is not None and not 0 <= self.price < 1e12:
             raise InvalidInput("price", self.price, "a number from 0 to 1e12")
         self._check_of_type()
@@ -151,6 +151,8 @@ class Event:
             check_text("category", self.category, MOST_CATEGORY_BYTES)
 
 
+LEAST_QUANTITY, MOST_QUANTITY = 1e-6, 1e9
+QUANTITY_WANTED = "a number from 1e-6 to below 1e9"
 MOST_QUERY_BYTES = 512
 MOST_CATEGORY_BYTES = 1_024
 RATING_WANTED = "a number from 1 to 5 for a rating, nothing for other types"

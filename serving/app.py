@@ -67,6 +67,8 @@ SERVER_OPTIONS = [
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # A thousand events of the greatest lengths allowed come to 4.3 MB; gRPC's own limit is 4 MiB.
+    ("grpc.max_receive_message_length", 8 << 20),
 ]
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,12 +33,16 @@ DataFolder = Annotated[Path | None, typer.Option("--data-folder", help="Where ev
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 LISTED = 20
+MOST_SHOWN = 1_000_000
+MOST_DAYS = 20_000
 _PAUSE_S = 0.3
 
 
 @events_app.command()
 def tail(
-    number: Annotated[int, typer.Option("-n", "--number", min=0, help="How many.")] = 20,
+    number: Annotated[
+        int, typer.Option("-n", "--number", min=0, max=MOST_SHOWN, help="How many.")
+    ] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     kind: Annotated[EventType | None, typer.Option("--type", help="Only this type.")] = None,
     user: Annotated[str, typer.Option(help="Only of this user, visitor or session id.")] = "",
@@ -70,7 +72,7 @@ def tail(
 
 @events_app.command()
 def stats(
-    days: Annotated[int, typer.Option(min=1, help="Days, today among them.")] = 7,
+    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="Days, today among them.")] = 7,
     data_folder: DataFolder = None,
 ) -> None:
     """Show what the events of the last days add up to, and how far everything has come.
@@ -129,14 +131,14 @@ def replay(
     Running it twice adds nothing. Works with or without a running server.
     """
     from serving.events_shown import replayed_lines
-    from serving.quarantine import document_of, documents_in, kept_in
+    from serving.quarantine import document_of, documents_in, kept_oldest_first
     from serving.quarantine import replay as replayed
 
     if (file is None) != everything:
         raise InvalidInput("FILE", str(file or ""), "either a file, or --all")
     settings = read_settings(data_folder=data_folder)
     with _log_of(settings) as log:
-        documents = documents_in(file) if file else map(document_of, kept_in(log))
+        documents = documents_in(file) if file else map(document_of, kept_oldest_first(log))
         for line in replayed_lines(replayed(documents, settings.log_file, utc_now)):
             typer.echo(line)
 
@@ -158,43 +160,41 @@ def _overview(settings: ServingSettings, log: LogTail, days: int) -> Overview:
     from serving.events_shown import Overview
     from serving.lake.event_statistics import event_statistics
     from serving.positions import positions_of
-    from serving.quarantine import kept_in
 
     today = utc_now().replace(hour=0, minute=0, second=0, microsecond=0)
     return Overview(
         days,
         event_statistics(log, settings.lake_folder, today - timedelta(days=days - 1)),
         asyncio.run(positions_of(settings, log)),
-        Counter(f"{one.field} {one.reason}" for one in kept_in(log)),
+        {f"{field} {why}": count for (field, why), count in log.quarantine_counts().items()},
         _size(settings.log_file.parent),
         _size(settings.lake_folder),
     )
 
 
 def _list(log: LogTail, limit: int, *, as_json: bool) -> None:
-    from serving.events_shown import rejected_lines
-    from serving.quarantine import document_of, kept_in
+    from serving.events_shown import rejected_json, rejected_lines
+    from serving.quarantine import kept_in
 
-    kept = list(islice(kept_in(log), limit))
-    if not (kept or as_json):
+    if not (as_json or log.n_quarantined()):
         typer.echo("quarantine is empty")
-    lines = (
-        (orjson.dumps(document_of(one)).decode() for one in kept)
-        if as_json
-        else rejected_lines(kept)
-    )
-    for line in lines:
+    for line in (rejected_json if as_json else rejected_lines)(kept_in(log, limit)):
         typer.echo(line)
 
 
 def _export(log: LogTail, out: Path, limit: int) -> None:
-    """Write rejected events to a file, which is there when it is whole."""
-    from serving.quarantine import document_of, kept_in
+    """Write rejected events to a file, which is there when it is whole; all: the oldest first."""
+    from serving.quarantine import document_of, kept_in, kept_oldest_first
 
+    if out.exists():
+        raise InvalidInput(
+            "--out", str(out), "a file that is not there yet; this one may be mended"
+        )
     written, unfinished = 0, out.with_name(f".{out.name}.part")
     try:
+        unfinished.touch(mode=0o600)  # who did what is nobody else's business
         with unfinished.open("wb") as file:
-            for one in islice(kept_in(log), limit or None):
+            for one in kept_in(log, limit) if limit else kept_oldest_first(log):
                 file.write(orjson.dumps(document_of(one), option=orjson.OPT_APPEND_NEWLINE))
                 written += 1
         unfinished.replace(out)
@@ -209,10 +209,8 @@ def _export(log: LogTail, out: Path, limit: int) -> None:
 
 
 def _drop(log: LogTail, numbers: Sequence[int], *, everything: bool) -> None:
-    from serving.quarantine import kept_in
-
-    chosen = [one.number for one in kept_in(log)] if everything else numbers
-    typer.echo(f"{log.resolve(chosen):,} rejected events thrown away")
+    dropped = log.resolve_all() if everything else log.resolve(numbers)
+    typer.echo(f"{dropped:,} rejected events thrown away")
 
 
 @contextmanager

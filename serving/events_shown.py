@@ -15,21 +15,28 @@ from serving.lake.event_statistics import EventStatistics
 from serving.lake.history import Row
 from serving.log.event_log import Rejected
 from serving.positions import Positions
-from serving.quarantine import Replayed
+from serving.quarantine import Replayed, document_of
+from serving.terminal import printable, printable_json
 
 _BAR_CELLS = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _MOST_WRONG = 20
 _UNITS = ("B", "KB", "MB", "GB", "TB")
-_UNSAID = ("", None, False)
-_MORE = ("quantity", "price", "currency", "order_id", "rating", "query", "category", "campaign_id")
+_UNSAID_QUANTITY = 1.0
+_OF_32_BITS = ("quantity", "rating")
+_MORE = ("price", "currency", "order_id", "rating", "query", "category", "campaign_id")
 _WHO = (("user", "user_id"), ("visitor", "visitor_id"), ("session", "session_id"))
 
 
 def json_of(row: Row) -> str:
     """Return an event as one line of JSON, without what it does not say."""
-    said = {name: value for name, value in row.items() if value not in _UNSAID}
-    return orjson.dumps(said).decode()
+    said = {name: _number(name, value) for name, value in row.items() if _is_said(value)}
+    return printable_json(orjson.dumps(said).decode())
+
+
+def _is_said(value: Any) -> bool:
+    """Return whether an event gives this; a number of 0 is given."""
+    return not (value is None or value is False or value == "")
 
 
 def line_of(row: Row) -> str:
@@ -37,14 +44,22 @@ def line_of(row: Row) -> str:
     who = next((f"{kind} {row[name]}" for kind, name in _WHO if row[name]), "")
     parts = [row["item_id"], who, row["channel"], *_details(row), "robot" if row["robot"] else ""]
     told = "  ".join(filter(None, parts))
-    return f"{row['position']:>9}  {row['time']:%Y-%m-%d %H:%M:%S}  {row['type']:<20}  {told}"
+    line = f"{row['position']:>9}  {row['time']:%Y-%m-%d %H:%M:%S}  {row['type']:<20}  {told}"
+    return printable(line)
 
 
 def _details(row: Row) -> Iterator[str]:
+    if row["quantity"] != _UNSAID_QUANTITY:
+        yield f"quantity {_number('quantity', row['quantity']):.12g}"
     for name in _MORE:
-        value = row[name]
-        if value not in (*_UNSAID, 1.0):
-            yield f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        value = _number(name, row[name])
+        if _is_said(value):
+            yield f"{name} {value:.12g}" if isinstance(value, float) else f"{name} {value}"
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return a value; a number of 32 bits with the 7 digits that it has, not with 17."""
+    return float(f"{value:.7g}") if name in _OF_32_BITS and value is not None else value
 
 
 def bars(title: str, counts: Mapping[Any, int]) -> Table:
@@ -53,7 +68,9 @@ def bars(title: str, counts: Mapping[Any, int]) -> Table:
     table.columns[1].justify = "right"
     most = max(counts.values(), default=1)
     for name, count in counts.items():
-        table.add_row(Text(str(name) or "(not said)"), f"{count:,}", Text(_bar(count / most)))
+        table.add_row(
+            Text(printable(str(name)) or "(not said)"), f"{count:,}", Text(_bar(count / most))
+        )
     return table
 
 
@@ -95,7 +112,14 @@ def overview(told: Overview) -> RenderableType:
 def rejected_lines(rejected: Iterable[Rejected]) -> Iterator[str]:
     """Yield rejected events as lines of text."""
     for one in rejected:
-        yield f"{one.number:>7}  {one.received:%Y-%m-%d %H:%M:%S}  {one.field:<18}  {one.message}"
+        came = f"{one.received:%Y-%m-%d %H:%M:%S}"
+        yield printable(f"{one.number:>7}  {came}  {one.field:<18}  {one.message}")
+
+
+def rejected_json(rejected: Iterable[Rejected]) -> Iterator[str]:
+    """Yield rejected events as lines of JSON."""
+    for one in rejected:
+        yield printable_json(orjson.dumps(document_of(one)).decode())
 
 
 def replayed_lines(found: Replayed) -> Iterator[str]:
@@ -105,7 +129,7 @@ def replayed_lines(found: Replayed) -> Iterator[str]:
         f"still wrong; {found.resolved:,} left quarantine"
     )
     for wrong in found.wrong[:_MOST_WRONG]:
-        yield f"  {wrong.number or 'not in quarantine'}: {wrong.message}"
+        yield printable(f"  {wrong.number or 'not in quarantine'}: {wrong.message}")
     if len(found.wrong) > _MOST_WRONG:
         yield f"  and {len(found.wrong) - _MOST_WRONG:,} more"
 
@@ -130,10 +154,10 @@ def _shares(counts: EventStatistics) -> Iterator[str]:
 
 def _places(told: Overview) -> Iterator[str]:
     at = told.positions
-    applied = "not running" if at.applied is None else f"{at.applied:,}"
+    states = "the store is not running" if at.applied is None else f"applied through {at.applied:,}"
     yield f"log         {size(told.log_bytes):>12}  last position {at.last:,}"
     yield f"lake        {size(told.lake_bytes):>12}  drained through {at.drained:,}"
-    yield f"states      {'':>12}  applied through {applied}"
+    yield f"states      {'':>12}  {states}"
     yield f"trimmed     {'':>12}  events through {at.trimmed:,} are in the lake alone"
 
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from recsys.errors import Unavailable
+from serving.disk import make_private
 
 DATA_FOLDER_TAKEN = "DATA_FOLDER_TAKEN"
 
@@ -26,7 +27,7 @@ class DataFolderLock:
 
     def __enter__(self) -> Self:
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self._path.parent)
             self._descriptor = self._taken()
         except OSError as error:
             raise Unavailable(

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from recsys.errors import Unavailable
 from recsys.events import Position
 from serving.log.tail import LogTail
 from serving.settings import ServingSettings
+from serving.state.address import RedisAddress, parse_redis_url
+from serving.state.embedded import EmbeddedValkey
 from serving.state.keys import Secret, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
-from serving.state_server import StateServer
 
 _TIMEOUT_MS = 2_000
 
@@ -43,25 +42,23 @@ async def positions_of(settings: ServingSettings, tail: LogTail) -> Positions:
 
 async def _applied(settings: ServingSettings) -> Position | None:
     """Return what the states hold; None where nothing keeps them just now."""
-    running = settings.redis_url or _is_alive(settings.data_folder / "valkey" / "valkey.pid")
-    if not (running and settings.secret_file.exists()):
+    address = _address(settings)
+    if address is None or not settings.secret_file.exists():
         return None
     keys = StateKeys(Secret.load_or_create(settings.secret_file))
+    waits = RedisSettings(write_timeout_ms=_TIMEOUT_MS, connect_timeout_ms=_TIMEOUT_MS)
+    store = RedisStateStore(address, keys, waits)
     try:
-        server = await StateServer.found(settings)
-        waits = RedisSettings(write_timeout_ms=_TIMEOUT_MS, connect_timeout_ms=_TIMEOUT_MS)
-        store = RedisStateStore(server.address, keys, waits)
-        try:
-            return await store.applied_through()
-        finally:
-            await store.close()
+        return await store.applied_through()
     except Unavailable:
         return None
+    finally:
+        await store.close()
 
 
-def _is_alive(pid_file: Path) -> bool:
-    try:
-        os.kill(int(pid_file.read_text()), 0)
-    except (OSError, ValueError):
-        return False
-    return True
+def _address(settings: ServingSettings) -> RedisAddress | None:
+    """Return where the states are kept; None where the embedded server does not run."""
+    if settings.redis_url:
+        return parse_redis_url(settings.redis_url)
+    found = EmbeddedValkey.running(settings.data_folder)
+    return None if found is None else found.address

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -25,7 +25,10 @@ from serving.log.writer import Writer
 Document = Mapping[str, Any]
 """A rejected event as JSON: number, received, field, reason, message, event."""
 
-_A_PAGE = 1_000
+_A_PAGE = 100
+"""Events at a time: the largest are kept with 64 KiB each."""
+
+_MOST_TOLD = 200
 _WANTED = "an object as `recsys events quarantine --out` writes it, with `event`"
 
 
@@ -51,8 +54,21 @@ class Replayed:
     wrong: list[Wrong] = field(default_factory=list)
 
 
-def kept_in(tail: LogTail) -> Iterator[Rejected]:
-    """Yield all rejected events, newest first. Raises Unavailable."""
+def kept_in(tail: LogTail, limit: int = 0) -> Iterator[Rejected]:
+    """Yield at most `limit` rejected events, newest first; 0: all. Raises Unavailable."""
+    return islice(_pages(tail), limit or None)
+
+
+def kept_oldest_first(tail: LogTail) -> Iterator[Rejected]:
+    """Yield all rejected events as they came: of two with one id the first counts."""
+    page = tail.quarantined_after(0, _A_PAGE)
+    while page:
+        yield from page
+        page = tail.quarantined_after(page[-1].number, _A_PAGE)
+
+
+def _pages(tail: LogTail) -> Iterator[Rejected]:
+    """Yield all rejected events, a few in memory at a time."""
     page = tail.quarantined(_A_PAGE)
     while page:
         yield from page
@@ -105,12 +121,10 @@ def replay(documents: Iterable[Document], log_file: Path, clock: Clock) -> Repla
     tail, writer = LogTail(log_file), Writer(log_file, clock=clock)
     found, pending = Replayed(), iter(documents)
     try:
-        received = {one.number: one.received for one in kept_in(tail)}
         while page := list(islice(pending, _A_PAGE)):
             mended = list(_mended(page, clock(), found.wrong))
             _append([one.event for one in mended], writer, found)
-            known = [one.number for one in mended if received.get(one.number) == one.received]
-            found.resolved += tail.resolve(known)
+            found.resolved += tail.resolve(_still_kept(mended, tail))
     finally:
         writer.close()
         tail.close()
@@ -124,6 +138,12 @@ class _Mended:
     number: int
     received: datetime
     event: Event
+
+
+def _still_kept(mended: Sequence[_Mended], tail: LogTail) -> list[int]:
+    """Return the numbers of what came from this quarantine: received when it says so."""
+    received = tail.quarantine_received([one.number for one in mended])
+    return [one.number for one in mended if received.get(one.number) == one.received]
 
 
 def _mended(page: Iterable[Document], now: datetime, wrong: list[Wrong]) -> Iterator[_Mended]:
@@ -140,10 +160,22 @@ def _mended(page: Iterable[Document], now: datetime, wrong: list[Wrong]) -> Iter
 def _read(document: Document, number: int, now: datetime) -> _Mended:
     """Return the event of a document. Raises InvalidInput."""
     if not isinstance(document.get("event"), dict):
-        raise InvalidInput("event", document.get("message", ""), _WANTED)
+        raise InvalidInput("event", _short(document.get("message", "")), _WANTED)
     received = _received(document, now)
-    message = message_of_json(orjson.dumps(document["event"]))
+    message = message_of_json(_json_of(document["event"]))
     return _Mended(number, received, event_of(message, now=received))
+
+
+def _json_of(event: object) -> bytes:
+    """Return an event as JSON. Raises InvalidInput for what no field can hold."""
+    try:
+        return orjson.dumps(event)
+    except orjson.JSONEncodeError as error:
+        raise InvalidInput("event", str(error), "numbers and texts as an Event has them") from error
+
+
+def _short(told: object) -> str:
+    return str(told)[:_MOST_TOLD]
 
 
 def _received(document: Document, now: datetime) -> datetime:
@@ -152,7 +184,7 @@ def _received(document: Document, now: datetime) -> datetime:
     try:
         found = datetime.fromisoformat(said) if said else now
     except (TypeError, ValueError) as error:
-        raise InvalidInput("received", said, "the time of export, or none") from error
+        raise InvalidInput("received", _short(said), "the time of export, or none") from error
     return min(found if found.tzinfo else found.replace(tzinfo=UTC), now)
 
 

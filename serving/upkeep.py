@@ -21,7 +21,7 @@ from serving.lake.lake import Lake
 from serving.log.tail import LogTail
 from serving.metrics import UpkeepMetrics
 from serving.settings import ServingSettings
-from serving.telemetry import Announce
+from serving.telemetry import Announce, described
 
 log = structlog.get_logger("serving.upkeep")
 
@@ -247,16 +247,23 @@ class Upkeep:
         """Return whether the work was done; a failure is counted, and said when it is the first."""
         try:
             await work()
-        except RecsysError as error:
+        except Exception as error:  # of one job; the others, and the shop, go on
             self._metrics.failures.labels(name).inc()
             if name not in self._failing:
                 self._failing.add(name)
-                log.warning(f"cannot {name} for now", reason=error.reason, message=str(error))
+                _say_failed(name, error)
             return False
         if name in self._failing and name != "revive":
             self._failing -= {name, "revive"}
             log.info(f"can {name} again")
         return True
+
+
+def _say_failed(name: str, error: Exception) -> None:
+    if isinstance(error, RecsysError):
+        log.warning(f"cannot {name} for now", reason=error.reason, message=str(error))
+    else:
+        log.error(f"cannot {name}, for a fault of our own", **described(error))
 
 
 def _told(announce: Announce) -> Callable[[int, int], None]:

@@ -16,7 +16,7 @@ def training_lock(data_folder: Path) -> Iterator[None]:
 
     Raises Unavailable while another run holds it.
     """
-    data_folder.mkdir(parents=True, exist_ok=True)
+    data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds who bought what
     with (data_folder / "training.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

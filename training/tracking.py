@@ -51,7 +51,7 @@ class Tracker:
         own = not uri
         uri = uri or f"sqlite:///{(data_folder / 'mlflow.db').resolve()}"
         try:
-            data_folder.mkdir(parents=True, exist_ok=True)
+            data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             _knock(uri)
             _quiet()
             from mlflow import MlflowClient

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TypedDict, Unpack
 
@@ -10,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
+from recsys.errors import InvalidInput
 from recsys.events import Event
 from recsys.ids import ItemId
 from recsys.query import Reason, ReasonCode, Recommendation, RecommendedItem, Tier
@@ -37,26 +39,34 @@ class Asked(TypedDict, total=False):
 
 
 def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
-    """Return the request for the items of one placement."""
-    return pb.RecommendRequest(
-        placement=placement,
-        user_id=asked.get("user_id", ""),
-        visitor_id=asked.get("visitor_id", ""),
-        session_id=asked.get("session_id", ""),
-        seed_item_ids=asked.get("seeds", ()),
-        excluded_item_ids=asked.get("excluded", ()),
-        page_size=asked.get("limit", 0),
-    )
+    """Return the request for the items of one placement.
+
+    Raises InvalidInput where something has a type or characters that cannot be sent.
+    """
+    with _said_as_invalid():
+        return pb.RecommendRequest(
+            placement=placement,
+            user_id=asked.get("user_id", ""),
+            visitor_id=asked.get("visitor_id", ""),
+            session_id=asked.get("session_id", ""),
+            seed_item_ids=asked.get("seeds", ()),
+            excluded_item_ids=asked.get("excluded", ()),
+            page_size=asked.get("limit", 0),
+        )
 
 
 def encode_events(
     events: Sequence[Event], sent_time: datetime | None = None
 ) -> event_pb.WriteEventsRequest:
-    """Return the request that records these events. sent_time: the sender's clock, if it counts."""
-    request = event_pb.WriteEventsRequest(events=[_encode_event(event) for event in events])
-    if sent_time is not None:
-        request.sent_time.FromDatetime(sent_time)
-    return request
+    """Return the request that records these events. sent_time: the sender's clock, if it counts.
+
+    Raises InvalidInput where something has a type or characters that cannot be sent.
+    """
+    with _said_as_invalid():
+        request = event_pb.WriteEventsRequest(events=[_encode_event(event) for event in events])
+        if sent_time is not None:
+            request.sent_time.FromDatetime(sent_time)
+        return request
 
 
 def decode_recommendation(response: pb.RecommendResponse) -> Recommendation:
@@ -84,6 +94,15 @@ def decode_write_result(response: event_pb.WriteEventsResponse) -> WriteResult:
             for event in response.rejected
         ),
     )
+
+
+@contextmanager
+def _said_as_invalid() -> Iterator[None]:
+    """Raise InvalidInput for what protobuf refuses to hold."""
+    try:
+        yield
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise InvalidInput("request", str(error), "values of the types the method names") from error
 
 
 def _encode_event(event: Event) -> event_pb.Event:

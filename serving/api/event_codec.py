@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
@@ -20,14 +21,24 @@ from serving.ingest import RejectedEvent, WriteResult
 from serving.intake import checked_token, counted_time
 
 MOST_EVENTS = 1_000
+MOST_KEPT_BYTES = 65_536
+"""Of a rejected event, as JSON; one that is larger is kept with its texts cut."""
+
 LIKELY_OFF = timedelta(seconds=30)
 """What a request may take on its way; a sender's clock further off is corrected."""
 
+_CUT_CHARACTERS = 512
+_TRUNCATED = "truncated"
 _NO_CORRECTION = timedelta(0)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MOST_TOLD = 200
 _NANOS_A_SECOND = 1_000_000_000
 _JSON_WANTED = "a JSON object with the fields of an Event"
+_WHOLE_WANTED = f"these fields whole, as the shop has them, and no `{_TRUNCATED}`"
 _TYPE_NAMES = ", ".join(pb.EventType.Name(number) for number in TYPE_NUMBERS.values())
+
+Document = Mapping[str, Any]
+"""An event as JSON, with the wire's field names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +69,7 @@ def decoded(
         try:
             valid.append(event_of(message, now=now, correction=correction))
         except InvalidInput as error:
-            payload = _kept(message, correction)
-            rejected.append(RejectedEvent(index, error.field, error.reason, str(error), payload))
+            rejected.append(_rejected(index, error, _kept(message, correction)))
     return Decoded(tuple(valid), tuple(rejected))
 
 
@@ -73,15 +83,22 @@ def event_of(message: pb.Event, *, now: datetime, correction: timedelta = _NO_CO
 def message_of_json(text: str | bytes) -> pb.Event:
     """Return the event in a JSON document with the wire's field names, as quarantine keeps it.
 
-    Raises InvalidInput where it is none, naming the field as far as it can be told.
+    Raises InvalidInput where it is none, or was kept with its texts cut.
     """
     try:
         document = orjson.loads(text)
         if not isinstance(document, dict):
             raise InvalidInput("event", type(document).__name__, _JSON_WANTED)
+        if _TRUNCATED in document:
+            raise InvalidInput(_TRUNCATED, _short(document[_TRUNCATED]), _WHOLE_WANTED)
         return ParseDict(document, pb.Event())
-    except (orjson.JSONDecodeError, ParseError) as error:
-        raise InvalidInput("event", str(error), _JSON_WANTED) from error
+    except (
+        ParseError,
+        ValueError,
+        TypeError,
+        OverflowError,
+    ) as error:  # which depends on the engine
+        raise InvalidInput("event", _short(error), _JSON_WANTED) from error
 
 
 def encode_write_result(result: WriteResult) -> pb.WriteEventsResponse:
@@ -107,7 +124,13 @@ def _correction(request: pb.WriteEventsRequest, now: datetime) -> timedelta:
     return behind if abs(behind) > LIKELY_OFF else _NO_CORRECTION
 
 
-def _kept(message: pb.Event, correction: timedelta) -> str:
+def _rejected(index: int, error: InvalidInput, kept: Document) -> RejectedEvent:
+    cut = f" (kept truncated: {', '.join(kept[_TRUNCATED])})" if _TRUNCATED in kept else ""
+    payload = orjson.dumps(kept).decode()
+    return RejectedEvent(index, error.field, error.reason, f"{error}{cut}", payload)
+
+
+def _kept(message: pb.Event, correction: timedelta) -> Document:
     """Return an event as quarantine keeps it: by our clock, and without its user agent."""
     kept, said = pb.Event(), {}
     kept.CopyFrom(message)
@@ -119,8 +142,26 @@ def _kept(message: pb.Event, correction: timedelta) -> str:
     except (InvalidInput, OverflowError):
         said = {"time": f"{message.time.seconds} s, {message.time.nanos} ns since 1970"}
         kept.ClearField("time")
-    document = MessageToDict(kept, preserving_proto_field_name=True)
-    return orjson.dumps(document | said).decode()
+    document = MessageToDict(kept, preserving_proto_field_name=True) | said
+    large = kept.ByteSize() > MOST_KEPT_BYTES or len(orjson.dumps(document)) > MOST_KEPT_BYTES
+    return _truncated(document) if large else document
+
+
+def _truncated(document: Document) -> Document:
+    """Return an event with its long texts cut, and their names, so that nobody takes it for whole.
+
+    Its 12 texts then have at most 36 KiB, even where every character is written as an escape.
+    """
+    cut = {
+        name: value[:_CUT_CHARACTERS]
+        for name, value in document.items()
+        if isinstance(value, str) and len(value) > _CUT_CHARACTERS
+    }
+    return {**document, **cut, _TRUNCATED: list(cut)}
+
+
+def _short(told: object) -> str:
+    return str(told)[:_MOST_TOLD]
 
 
 def _event(message: pb.Event, now: datetime, correction: timedelta) -> Event:

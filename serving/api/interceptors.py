@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Generic, TypeVar
@@ -15,6 +14,7 @@ from grpc_status import rpc_status
 from recsys.errors import RecsysError
 from serving.api.errors import internal_status, status_of
 from serving.metrics import CallMetrics
+from serving.telemetry import described
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -75,7 +75,7 @@ class _Call(Generic[Request, Response]):
             status = status_of(error)
             code, fault = code_pb2.Code.Name(status.code), {"reason": error.reason}
         except Exception as error:
-            status, code, fault = internal_status(), "INTERNAL", _described(error)
+            status, code, fault = internal_status(), "INTERNAL", described(error)
         finally:
             self._record(code, perf_counter() - started, fault)
         rich = rpc_status.to_status(status)
@@ -93,10 +93,3 @@ def _code_name(code: Any) -> str:
     """Return the name of a status code, which gRPC gives as its enum or as its number."""
     number = code.value[0] if isinstance(code, grpc.StatusCode) else code
     return code_pb2.Code.Name(number)  # type: ignore[no-any-return]  # google.rpc is not typed
-
-
-def _described(error: Exception) -> dict[str, str]:
-    """Return the type of an error and where it came from; its message may hold an id."""
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    where = " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
-    return {"error": type(error).__name__, "where": where}

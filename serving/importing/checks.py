@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recsys.arrays import Mask
-from recsys.events import RATING_WANTED
+from recsys.events import LEAST_QUANTITY, MOST_QUANTITY, QUANTITY_WANTED, RATING_WANTED
 from recsys.ids import MAX_ID_BYTES
 from serving.importing.mapping import FieldMapping
-from serving.importing.normal import as_mask, numbers
+from serving.importing.normal import as_mask, numbers, plain
 
 _DIGITS = 4
 _MOST_SHOWN = 64
@@ -50,7 +50,7 @@ def faults_of(checks: Sequence[Check], n_rows: int) -> tuple[Mask, list[Fault]]:
     faults: list[Fault] = []
     for check in checks:
         rows = np.flatnonzero(check.bad & good)
-        came = check.came.take(pa.array(rows)).to_pylist()
+        came = plain(check.came.take(pa.array(rows)))
         faults += [
             Fault(row, check.field, value, check.wanted)
             for row, value in zip(rows.tolist(), came, strict=True)
@@ -126,8 +126,8 @@ def price_check(price: pa.Array, came: pa.Array) -> Check:
 def quantity_check(quantity: pa.Array, came: pa.Array) -> Check:
     """Return the demand on quantities; none at all means one piece."""
     values = _floats(quantity)
-    bad = ~((values > 0) & (values < 1e9)) & as_mask(pc.is_valid(quantity))
-    return Check("quantity", bad, came, "a number above 0 and below 1e9")
+    inside = (values >= LEAST_QUANTITY) & (values < MOST_QUANTITY)
+    return Check("quantity", ~inside & as_mask(pc.is_valid(quantity)), came, QUANTITY_WANTED)
 
 
 def rating_check(rating: pa.Array, came: pa.Array, *, required: Mask) -> Check:

@@ -18,6 +18,7 @@ from serving.importing.mapping import EVENT_COLUMNS, FieldMapping, parse_flags, 
 from serving.importing.prepared import ImportJob, Shape
 from serving.importing.readers import check_there
 from serving.importing.report import Report
+from serving.lake.files import check_openable
 from serving.log.records import ITEM_FIELDS
 from serving.log.writer import Writer
 from serving.settings import read_settings
@@ -54,10 +55,14 @@ DataFolder = Annotated[
     ),
 ]
 
+_MOST_SHIFTED = 36_500
+
 Shift = Annotated[
     int,
     typer.Option(
         "--shift-days",
+        min=-_MOST_SHIFTED,
+        max=_MOST_SHIFTED,
         help="Move every time by so many days, to bring an old example into the present; "
         "give the same number when importing the file again.",
     ),
@@ -135,6 +140,7 @@ def _import(files: Sequence[Path], job: ImportJob, data_folder: Path) -> None:
     for file in files:
         check_there(file)
     settings = read_settings(data_folder=data_folder)
+    check_openable(settings.lake_folder)
     writer = Writer(log_path(data_folder), clock=utc_now)
     report = Report()
     try:

@@ -45,7 +45,6 @@ _IDS = (*_WHO, "order_id", "outlet", "currency", "campaign_id")
 _NUMBERS = ("quantity", "price", "rating")
 _TYPES = tuple(map(str, EVENT_TYPES))
 _CHANNELS = tuple(map(str, filter(None, Channel)))
-_UNSAID = pa.scalar(None, pa.bool_())
 _TIME_WANTED = (
     f"a time from {EARLIEST:%Y} to {LATEST:%Y}: a timestamp, ISO 8601 text, "
     "or seconds or milliseconds since 1970"
@@ -88,7 +87,7 @@ def _normal(name: str, column: pa.Array, mapping: FieldMapping) -> pa.Array:
     if name in _NUMBERS:
         return numbers(column)
     if name == "robot":
-        return pc.if_else(flags(column)[0], True, _UNSAID)
+        return _said(flags(column)[0])
     if name in ("type", "channel"):
         return _ours(texts(column), mapping.values.get(name, {}))
     return texts(column)
@@ -114,8 +113,13 @@ def _counted(columns: Columns, now: datetime) -> Columns:
         robots = _robots(columns["user_agent"])
         if robots.any():
             said = as_mask(columns["robot"]) if "robot" in columns else np.False_
-            counted["robot"] = pc.if_else(pa.array(robots | said), True, _UNSAID)
+            counted["robot"] = _said(pa.array(robots | said))
     return counted
+
+
+def _said(robot: pa.Array) -> pa.Array:
+    """Return booleans with null, the default, in place of false."""
+    return pc.if_else(robot, True, pa.scalar(None, pa.bool_()))
 
 
 def _robots(user_agents: pa.Array) -> Mask:

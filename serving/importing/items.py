@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
 
-from recsys.arrays import Mask
+from recsys.catalog import MOST_CHARACTERS
 from serving.importing.checks import Check, Fault, faults_of, id_check, length_check, price_check
 from serving.importing.checks import source as source_of
 from serving.importing.encode import item_lines
@@ -13,9 +12,6 @@ from serving.importing.mapping import FieldMapping
 from serving.importing.normal import flags, numbers, texts
 from serving.importing.tables import Batch
 from serving.log.records import ITEM_FIELDS, Lines
-
-_MOST_CHARACTERS = {"title": 1_000, "category": 1_000, "brand": 200, "url": 2_000}
-_MOST_CHARACTERS["image_url"] = _MOST_CHARACTERS["url"]
 
 
 def items_of(batch: Batch, mapping: FieldMapping) -> tuple[Lines, list[Fault]]:
@@ -45,10 +41,4 @@ def _field(name: str, came: pa.Array) -> tuple[pa.Array, Check]:
     text = texts(came)
     if name == "item_id":
         return text, id_check(name, text, required=True)
-    if name in _MOST_CHARACTERS:
-        return text, length_check(name, text, _MOST_CHARACTERS[name])
-    return text, Check(name, _none_bad(text), text, "a text")
-
-
-def _none_bad(column: pa.Array) -> Mask:
-    return np.zeros(len(column), dtype=np.bool_)
+    return text, length_check(name, text, MOST_CHARACTERS[name])

@@ -16,7 +16,15 @@ import orjson
 import pyarrow as pa
 
 from recsys.errors import InvalidInput
-from serving.importing.tables import BATCH_ROWS, BLOCK_BYTES, Batch, Broken, Table, kind_of
+from serving.importing.tables import (
+    BATCH_ROWS,
+    BLOCK_BYTES,
+    REJECTS,
+    Batch,
+    Broken,
+    Table,
+    kind_of,
+)
 
 _BOM = b"\xef\xbb\xbf"
 _MOST_VALUE = 16 << 20
@@ -77,9 +85,33 @@ def document_batches(path: Path) -> Generator[Documents, None, None]:
     yield batch
 
 
+def row_batches(path: Path) -> Generator[Documents, None, None]:
+    """Yield what a JSON file has to import, as `document_batches` does.
+
+    Of a file of rejected rows that is the rows, mended by now, with the lines that they had: an
+    id made of row and line is the same when the file they came from is mended instead.
+    """
+    rejects = path.name.endswith((REJECTS, f"{REJECTS}.gz"))
+    for documents in document_batches(path):
+        yield _rows_of(documents) if rejects else documents
+
+
+def _rows_of(rejects: Documents) -> Documents:
+    found = Documents(broken=rejects.broken, n_bytes=rejects.n_bytes)
+    for line, reject in zip(rejects.lines, rejects.found, strict=True):
+        row, was = reject.get("row"), reject.get("line")
+        if isinstance(row, dict) and isinstance(was, int):
+            found.found.append(row)
+            found.lines.append(was)
+        else:
+            came = row if isinstance(row, str) else _json(row)
+            found.broken.append(Broken(line, came, "a JSON object as `row`, and its `line`"))
+    return found
+
+
 def open_json(path: Path) -> Table:
     """Return the table of a JSON file; its columns are the keys of the first batch."""
-    with closing(document_batches(path)) as batches:
+    with closing(row_batches(path)) as batches:
         first = _batch(next(batches), ())
     names = tuple(first.rows.schema.names)
     return Table(path, names, None, lambda: _batches(path, names))
@@ -93,7 +125,7 @@ def bytes_of(path: Path) -> BinaryIO:
 
 
 def _batches(path: Path, names: Sequence[str]) -> Iterator[Batch]:
-    for documents in document_batches(path):
+    for documents in row_batches(path):
         yield _batch(documents, names)
 
 

@@ -15,6 +15,7 @@ from recsys.errors import InvalidInput, NotFound
 from recsys.events import WITHOUT_ITEM
 from serving.importing.template import Case, Template
 from serving.log.records import EVENT_FIELDS
+from serving.terminal import printable
 
 _SECTIONS = ("columns", "constants", "derived", "combine", "values", "words", "time")
 _RATIO = re.compile(r"^\s*(?P<total>[^/]+?)\s*/\s*(?P<count>[^/]+?)\s*$")
@@ -102,7 +103,7 @@ class FieldMapping:
         missing = sorted(mapping.needed.difference(present))
         if missing:
             raise InvalidInput(
-                str(file), f"no column {', '.join(missing)}", f"it among {', '.join(present)}"
+                str(file), f"no column {', '.join(missing)}", f"it among {_listed(present)}"
             )
         return mapping
 
@@ -162,8 +163,12 @@ def _unmapped(file: Path, choices: Sequence[str], present: Sequence[str]) -> Inv
         str(file),
         f"nothing for {' or '.join(choices)}",
         f"a column for it, such as --column {choices[0]}=NAME or [columns] in a mapping file; "
-        f"the file has {', '.join(present)}",
+        f"the file has {_listed(present)}",
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return printable(", ".join(names))
 
 
 def _without(given: Mapping[str, Any], names: set[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -22,6 +23,7 @@ _FALSE = ("false", "f", "no", "n", "0", "out of stock", "out_of_stock", "unavail
 _FIRST_MILLISECONDS = 1e11
 _FIRST_MICROSECONDS = 1e14
 _LAST_MICROSECONDS = 9e15
+_FIRST, _LAST = datetime(1700, 1, 1, tzinfo=UTC), datetime(2250, 1, 1, tzinfo=UTC)
 
 
 def texts(column: pa.Array) -> pa.Array:
@@ -69,6 +71,8 @@ def times(column: pa.Array, zone: str) -> pa.Array:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return times(column.dictionary_decode(), zone)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        column = _countable(column)
     if pa.types.is_date(kind):
         return _in_zone(column.cast(pa.timestamp("us")), zone)
     if pa.types.is_timestamp(kind):
@@ -77,6 +81,14 @@ def times(column: pa.Array, zone: str) -> pa.Array:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return _since_1970(column)
     return _times_of_texts(texts(column), zone)
+
+
+def plain(column: pa.Array) -> list[Any]:
+    """Return values as Python has them; as texts where it has not, as for the year 10,000."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return list(column.cast(pa.string()).to_pylist())
 
 
 def as_mask(column: pa.Array | pa.ChunkedArray) -> Mask:
@@ -91,6 +103,13 @@ def _whole(column: pa.Array) -> pa.Array:
     exact = pc.and_(pc.equal(values, pc.floor(values)), pc.less(pc.abs(values), 2.0**53))
     whole = pc.all(exact, min_count=0).as_py()
     return column.cast(pa.int64()) if whole else column
+
+
+def _countable(column: pa.Array) -> pa.Array:
+    """Return dates or timestamps, null where microseconds or nanoseconds cannot count so far."""
+    first, last = (pa.scalar(bound, column.type) for bound in (_FIRST, _LAST))
+    inside = pc.and_(pc.greater_equal(column, first), pc.less_equal(column, last))
+    return pc.if_else(inside, column, pa.scalar(None, column.type))
 
 
 def _since_1970(column: pa.Array) -> pa.Array:
@@ -136,9 +155,9 @@ def _cast_each(part: pa.Array, kind: pa.DataType) -> pa.Array:
 def _instant(text: str, kind: pa.DataType) -> datetime | None:
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if kind.tz else found
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if kind.tz else found
 
 
 def _in_zone(clock: pa.Array, zone: str) -> pa.Array:

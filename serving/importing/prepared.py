@@ -15,7 +15,7 @@ from recsys.events import Event, Record, RecordKind
 from serving.clock import Clock
 from serving.importing.events import events_of
 from serving.importing.items import items_of
-from serving.importing.json_files import Documents, document_batches, is_json
+from serving.importing.json_files import Documents, is_json, row_batches
 from serving.importing.mapping import EVENT_COLUMNS, FieldMapping
 from serving.importing.readers import check_there, open_table
 from serving.importing.rejects import Reject, rejects_of
@@ -111,7 +111,7 @@ def _n_rows(batch: Batch) -> int:
 
 def _of_documents(file: Path, job: ImportJob, shape: Shape) -> Iterator[Prepared]:
     ahead = timedelta(days=job.mapping.shift_days)
-    for documents in document_batches(file):
+    for documents in row_batches(file):
         yield _shaped(documents, shape, ahead, job.clock())
 
 
@@ -136,6 +136,13 @@ def _shaped(documents: Documents, shape: Shape, ahead: timedelta, now: datetime)
 
 
 def _counted(event: Event, ahead: timedelta, now: datetime) -> Event:
-    """Return the event at the time at which it counts."""
-    time = counted_time(event.time + ahead, now)
-    return event if time == event.time else replace(event, time=time)
+    """Return the event at the time at which it counts. Raises InvalidInput where there is none."""
+    try:
+        time = counted_time(event.time + ahead, now)
+    except OverflowError as error:
+        raise InvalidInput("time", str(event.time), f"one that {ahead.days} days fit to") from error
+    if time == event.time:
+        return event
+    moved = replace(event, time=time)
+    moved.check()
+    return moved

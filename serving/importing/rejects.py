@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import orjson
+import pyarrow as pa
 
 from recsys.errors import Unavailable
+from serving.disk import make_private
 from serving.importing.checks import Fault
-from serving.importing.tables import Batch, Broken
+from serving.importing.normal import plain
+from serving.importing.tables import REJECTS, Batch, Broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Reject:
 
 def rejects_of(batch: Batch, faults: Sequence[Fault]) -> list[Reject]:
     """Return the rejects of a batch: its faulty rows and its broken lines."""
-    rows = batch.rows.take([fault.row for fault in faults]).to_pylist() if faults else []
+    rows = _rows(batch.rows.take([fault.row for fault in faults])) if faults else []
     faulty = [
         Reject(batch.lines[fault.row], fault.field, fault.came, fault.wanted, row)
         for fault, row in zip(faults, rows, strict=True)
@@ -49,19 +53,30 @@ def rejects_of(batch: Batch, faults: Sequence[Fault]) -> list[Reject]:
 class RejectsFile:
     """Writes rejected rows of one file as JSON Lines: file, line, field, came, wanted, row.
 
-    The file is made at the first rejected row, in place of the one of an earlier import. Raises
-    Unavailable where the disk refuses it.
+    The file is made at the first rejected row, in place of the one of an earlier import of the
+    same source; of another source with the same name, it gets a number. Raises Unavailable where
+    the disk refuses it.
     """
 
     def __init__(self, folder: Path, source: Path) -> None:
-        self.path = folder / f"{source.name}.rejects.jsonl"
-        self._source = source
+        self.path = folder / f"{source.name}{REJECTS}"
+        self._source = source.absolute()
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
         with self._said_as_unavailable():
+            self.path = self._own()
             self.path.unlink(missing_ok=True)
         return self
+
+    def _own(self) -> Path:
+        """Return the path of this source's rejects: the first that is no other source's."""
+        numbered = (self.path.with_name(f"{self._source.name}.{n}{REJECTS}") for n in count(2))
+        return next(
+            path
+            for path in chain([self.path], numbered)
+            if not path.exists() or _source_in(path) == str(self._source)
+        )
 
     def __exit__(
         self,
@@ -83,7 +98,7 @@ class RejectsFile:
 
     def _opened(self) -> BinaryIO:
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path.parent)
             self._file = self.path.open("wb")
         return self._file
 
@@ -108,3 +123,18 @@ class RejectsFile:
                 "folder and run the same command again; rows that are in do not count twice",
                 reason="DISK_UNAVAILABLE",
             ) from error
+
+
+def _rows(rows: pa.RecordBatch) -> list[dict[str, Any]]:
+    names = rows.schema.names
+    values = zip(*(plain(column) for column in rows.columns), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in values]
+
+
+def _source_in(path: Path) -> object:
+    """Return whose rejects a file holds, as its first line says; None where it does not."""
+    try:
+        with path.open("rb") as file:
+            return orjson.loads(file.readline())["file"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return None

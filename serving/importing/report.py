@@ -14,9 +14,11 @@ from recsys.events import Position
 from serving.importing.delivery import Delivery
 from serving.importing.job import ImportCounts, Imported
 from serving.importing.job import Progress as OnBatch
+from serving.terminal import printable
 
 _SECONDS_BETWEEN_LINES = 5.0
 _MOST_NAMES = 30
+_MOST_SHOWN = 64
 
 _Show = Callable[[int, int | None, str], None]
 """Told how much is done, of how much if known, and that in words."""
@@ -35,7 +37,7 @@ class Report:
     @contextmanager
     def reading(self, file: Path) -> Iterator[OnBatch]:
         """Show how far the reading of a file has come while the block runs."""
-        with self._bar(f"reading {file.name}") as show:
+        with self._bar(f"reading {printable(file.name)}") as show:
 
             def progress(counts: ImportCounts, n_rows: int | None) -> None:
                 self._current = counts
@@ -65,11 +67,13 @@ class Report:
         """Say what became of one file's rows."""
         self._done += imported.counts
         self._current = ImportCounts()
-        self._out.print(f"{file.name}: {_sentence(imported.counts)}")
+        self._out.print(f"{printable(file.name)}: {_sentence(imported.counts)}")
         if imported.skipped:
             self._out.print(f"  skipped, since it tells nothing: {_names(imported.skipped)}")
         if imported.rejects:
-            self._out.print(f"  rejected rows, each with its reason: {imported.rejects}")
+            self._out.print(
+                f"  rejected rows, each with its reason: {printable(str(imported.rejects))}"
+            )
 
     def total(self, finished: Sequence[Imported]) -> None:
         """Say what became of all rows, where there was more than one file, and how fast."""
@@ -92,7 +96,7 @@ class Report:
             yield _Lines(self._err, title)
             return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(),
@@ -121,7 +125,9 @@ class _Lines:
 def _names(counted: Mapping[str, int]) -> str:
     """Return names with how often each came, the most frequent first."""
     ordered = sorted(counted.items(), key=lambda one: (-one[1], one[0]))
-    shown = ", ".join(f"{name} {count:,}" for name, count in ordered[:_MOST_NAMES])
+    shown = ", ".join(
+        f"{printable(name[:_MOST_SHOWN])} {count:,}" for name, count in ordered[:_MOST_NAMES]
+    )
     more = len(ordered) - _MOST_NAMES
     return f"{shown} and {more:,} names more" if more > 0 else shown
 

@@ -10,6 +10,8 @@ import pyarrow as pa
 
 BATCH_ROWS = 50_000
 BLOCK_BYTES = 8 << 20
+REJECTS = ".rejects.jsonl"
+"""How the name of a file ends that holds rejected rows, each as `row` of its line."""
 FORMATS = ".csv, .tsv, .json, .jsonl, .ndjson (each also with .gz) or .parquet"
 
 

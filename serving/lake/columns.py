@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from recsys.errors import Unavailable
 from serving.lake import schema
+from serving.log.records import NEWLINE
 from serving.log.tail import RawRows
 
 _BLOCK_BYTES = 8 << 20
@@ -34,17 +37,19 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 
 
 def event_columns(rows: RawRows) -> pa.Table:
-    """Return the event records of the log as rows of `schema.EVENTS`."""
-    found = _parsed(rows, _EVENT_JSON)
-    time = found["time"].cast(_INSTANT)
-    received = pa.chunked_array([pa.array(rows.received).cast(_INSTANT)])
-    made = {"time": time, "day": time.cast(pa.date32()), "received": received}
-    return _table(rows, found, schema.EVENTS, made)
+    """Return the event records of the log as rows of `schema.EVENTS`. Raises Unavailable."""
+    with _said_as_unavailable(rows):
+        found = _parsed(rows, _EVENT_JSON)
+        time = found["time"].cast(_INSTANT)
+        received = pa.chunked_array([pa.array(rows.received).cast(_INSTANT)])
+        made = {"time": time, "day": time.cast(pa.date32()), "received": received}
+        return _table(rows, found, schema.EVENTS, made)
 
 
 def item_columns(rows: RawRows) -> pa.Table:
-    """Return the item records of the log as rows of `schema.ITEMS`."""
-    return _table(rows, _parsed(rows, _ITEM_JSON), schema.ITEMS, {})
+    """Return the item records of the log as rows of `schema.ITEMS`. Raises Unavailable."""
+    with _said_as_unavailable(rows):
+        return _table(rows, _parsed(rows, _ITEM_JSON), schema.ITEMS, {})
 
 
 def vocabulary_columns(rows: Sequence[tuple[int, str]]) -> pa.Table:
@@ -60,10 +65,33 @@ def _parsed(rows: RawRows, wanted: pa.Schema) -> pa.Table:
     if not len(rows):
         return wanted.empty_table()
     return pj.read_json(
-        BytesIO(b"\n".join(rows.payloads)),
-        read_options=pj.ReadOptions(block_size=_BLOCK_BYTES),
+        BytesIO(NEWLINE.join(rows.payloads)),
+        read_options=pj.ReadOptions(block_size=max(_BLOCK_BYTES, _longest_line(rows))),
         parse_options=pj.ParseOptions(explicit_schema=wanted, unexpected_field_behavior="ignore"),
     )
+
+
+def _longest_line(rows: RawRows) -> int:
+    """Return the bytes of the longest line, 0 where none is longer than a block of the reader.
+
+    The reader gives up on a line longer than two of its blocks, wherever they begin.
+    """
+    large = (payload for payload in rows.payloads if len(payload) > _BLOCK_BYTES)
+    return max((len(line) for payload in large for line in payload.split(NEWLINE)), default=0)
+
+
+@contextmanager
+def _said_as_unavailable(rows: RawRows) -> Iterator[None]:
+    """Raise Unavailable for what in the log cannot be read as columns inside the block."""
+    try:
+        yield
+    except pa.ArrowException as error:
+        first, last = rows.positions[0], rows.positions[-1]
+        raise Unavailable(
+            f"records {first:,} to {last:,} of the log cannot be read as columns: {error}. They "
+            "stay in the log and nothing behind them reaches the lake; report this as a defect",
+            reason="LOG_UNREADABLE",
+        ) from error
 
 
 def _table(

@@ -21,6 +21,7 @@ from recsys.events import EVENT_TYPES
 from recsys.robots import BROWSING, RobotRule
 from serving.lake.commits import COMPRESSED, NO_HOOKS, durable_commit
 from serving.lake.customers_sql import COUNTED, CUSTOMERS, STEPS, SUSPECTS
+from serving.lake.files import data_files
 from serving.lake.schema import CUSTOMERS as COLUMNS
 
 MEMORY = "512MB"
@@ -58,7 +59,7 @@ class CustomersTable:
         shutil.rmtree(self._spill, ignore_errors=True)  # of a process that was killed
         try:
             with duckdb.connect(config=_bounded(self._spill)) as self._engine:
-                rows = self._rows(self._engine, events.file_uris(), rule)
+                rows = self._rows(self._engine, data_files(self._events, events), rule)
                 _overwrite(self._customers, rows, basis)
         except (duckdb.Error, pa.ArrowException) as error:
             raise OSError(f"the customers table cannot be made: {error}") from error
@@ -79,7 +80,9 @@ class CustomersTable:
         """Return the rows of the table, by kind and id."""
         if not files:
             return COLUMNS.empty_table().to_reader()
-        every: Any = engine.read_parquet(files)  # its stubs know of one file only
+        every: Any = engine.read_parquet(
+            files, hive_partitioning=False
+        )  # its stubs know of one file only
         every.create_view("files")
         engine.execute(COUNTED)
         if rule is None:

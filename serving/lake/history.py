@@ -14,6 +14,7 @@ from deltalake import DeltaTable
 
 from recsys.events import EventType, Position, RecordKind
 from serving.lake.columns import event_columns
+from serving.lake.files import data_files
 from serving.lake.lake import said_as_unavailable
 from serving.log.tail import LogTail
 
@@ -72,7 +73,8 @@ class EventHistory:
         rows = self._in_log(after, through, wanted)
         trimmed = self._tail.trimmed_through
         if trimmed > after:
-            return self._in_lake(after, trimmed, wanted, RECORDS_A_STEP), trimmed
+            through = min(trimmed, Position(after + RECORDS_A_STEP))
+            return self._in_lake(after, through, wanted, RECORDS_A_STEP), through
         return rows, through
 
     def _before(self, stop: Position) -> Position:
@@ -103,7 +105,8 @@ class EventHistory:
 def lake_files(table: Path) -> list[str]:
     """Return the files of a table as it is now; none where there is no table."""
     with said_as_unavailable():
-        return DeltaTable(table).file_uris() if DeltaTable.is_deltatable(str(table)) else []
+        found = DeltaTable.is_deltatable(str(table))
+        return data_files(table, DeltaTable(table)) if found else []
 
 
 def view_of_files(engine: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -15,13 +16,15 @@ from deltalake.exceptions import DeltaError
 from recsys.errors import Unavailable
 from recsys.events import Position
 from recsys.robots import RobotRule
-from serving.disk import synced
+from serving.disk import make_private, synced
 from serving.lake import schema
 from serving.lake.commits import COMPRESSED, NO_HOOKS, durable_commit
 from serving.lake.compaction import compact, steps_of
 from serving.lake.customers import CustomersTable
 from serving.lake.durable import commits, make_durable, move_aside, repair
+from serving.lake.files import check_openable
 from serving.lake.keeping import Keeping
+from serving.lake.parts import added_by_day
 from serving.lake.retention import drop_days, sweep_commits, sweep_files
 
 _DRAIN = "drain"
@@ -58,9 +61,13 @@ class Lake:
         self._counting = CustomersTable(self.events, self.customers, folder / _SPILL)
 
     def open(self) -> list[Path]:
-        """Make missing tables, and return files of a torn last commit that were moved aside."""
+        """Make missing tables, and return files of a torn last commit that were moved aside.
+
+        Raises InvalidInput besides, for a path that the engine cannot open.
+        """
+        check_openable(self.events.parent)
         with said_as_unavailable():
-            self.events.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.events.parent)
             synced(self.events.parent.parent)  # the name of the lake itself, however it came about
             torn = [path for table in self._tables() for path in repair(table)]
             _create(self.vocabulary, schema.VOCABULARY)
@@ -139,13 +146,13 @@ class Lake:
 
 
 class said_as_unavailable:  # noqa: N801 - reads as a statement
-    """Raises Unavailable for what the disk or the Delta engine cannot do inside the block."""
+    """Raises Unavailable for what the disk or an engine cannot do inside the block."""
 
     def __enter__(self) -> None:
         return
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (DeltaError, OSError)):
+        if isinstance(error, (DeltaError, duckdb.Error, pa.ArrowException, OSError)):
             raise Unavailable(
                 f"the lake cannot be used: {error}. Check free space and the disk of the data "
                 "folder; nothing is lost, the log keeps what is not in the lake",
@@ -177,14 +184,25 @@ def _append(path: Path, rows: pa.Table, numbered_by: str, done: dict[str, int]) 
         rows = rows.filter(pc.greater(rows[numbered_by], held))
     if not rows.num_rows:
         return
+    marks = CommitProperties(
+        app_transactions=[Transaction(name, version) for name, version in done.items()]
+    )
     with durable_commit(path) as opened:
-        write_deltalake(
-            opened,
-            rows,
-            mode="append",
-            writer_properties=COMPRESSED,
-            commit_properties=CommitProperties(
-                app_transactions=[Transaction(name, version) for name, version in done.items()]
-            ),
-            post_commithook_properties=NO_HOOKS,
-        )
+        if "day" in rows.schema.names:
+            opened.create_write_transaction(
+                added_by_day(path, rows),
+                mode="append",
+                schema=opened.schema(),
+                partition_by=["day"],
+                commit_properties=marks,
+                post_commithook_properties=NO_HOOKS,
+            )
+        else:
+            write_deltalake(
+                opened,
+                rows,
+                mode="append",
+                writer_properties=COMPRESSED,
+                commit_properties=marks,
+                post_commithook_properties=NO_HOOKS,
+            )

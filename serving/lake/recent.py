@@ -8,11 +8,11 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from deltalake import DeltaTable
 
 from recsys.events import RecordKind
 from serving.lake import schema
 from serving.lake.columns import event_columns
+from serving.lake.history import lake_files
 from serving.lake.lake import said_as_unavailable
 from serving.log.tail import LogTail
 
@@ -46,8 +46,8 @@ def _waiting(log_file: Path) -> pa.Table:
 
 def _make_drained(engine: duckdb.DuckDBPyConnection, table: Path) -> None:
     """Let the engine know the lake's events as `drained`."""
-    files: Any = DeltaTable(table).file_uris() if DeltaTable.is_deltatable(str(table)) else []
-    if files:
-        engine.read_parquet(files).create_view("drained")
+    if files := lake_files(table):
+        every: Any = engine.read_parquet(files, hive_partitioning=False)  # stubs know of one file
+        every.create_view("drained")
     else:
         engine.register("drained", schema.EVENTS.empty_table())

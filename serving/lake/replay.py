@@ -17,6 +17,7 @@ from recsys.events import EVENT_CODES, Position, RecordKind
 from recsys.state import Entries, packed, ties_of
 from serving.lake import schema
 from serving.lake.columns import event_columns
+from serving.lake.files import data_files
 from serving.lake.lake import said_as_unavailable
 from serving.log.tail import LogTail
 from serving.state.changes import REMEMBERED, PackedEvents
@@ -107,7 +108,8 @@ def event_files(table: Path) -> Dataset:
     Read by Arrow itself: the engine's own way through Python can abort a process that ends.
     """
     columns = schema.EVENTS.remove(schema.EVENTS.get_field_index("day"))
-    return dataset(DeltaTable(table).file_uris(), schema=columns, format="parquet")
+    files = data_files(table, DeltaTable(table))
+    return dataset(files, schema=columns, format="parquet")
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

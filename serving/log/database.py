@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 
 from recsys.errors import Unavailable
-from serving.disk import synced
+from serving.disk import make_private, synced
 
 BUSY_TIMEOUT_MS = 15_000
 _CACHE_KIB = 65_536
@@ -32,11 +32,13 @@ CREATE TABLE quarantine(
     reason TEXT NOT NULL,
     message TEXT NOT NULL,
     field TEXT NOT NULL,
+    through INTEGER NOT NULL,
     payload TEXT NOT NULL);
 CREATE TABLE marks(name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
 """blocks: the records (`serving.log.blocks`). digests: of the event ids of each commit, 16 bytes
-each, under its last position and the day of its receipt; they outlive the events."""
+each, under its last position and the day of its receipt; they outlive the events. quarantine:
+rejected events; `through` counts the bytes of payload kept so far, this one's included."""
 
 
 def connect(path: Path) -> apsw.Connection:
@@ -85,10 +87,9 @@ def unavailable(doing: str, error: Exception) -> Unavailable:
 
 def _make_folder(folder: Path) -> None:
     """Make a folder, and what is missing above it, so that a power cut does not undo it."""
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in {folder, *missing}:  # the folder each time: its last sync may have failed
-        synced(made.parent)
+    made = make_private(folder)
+    for one in {folder, *made}:  # the folder each time: its last sync may have failed
+        synced(one.parent)
 
 
 def _prepare(connection: apsw.Connection) -> None:

@@ -46,9 +46,11 @@ class Lines:
     payload: bytes
 
     def __post_init__(self) -> None:
-        if len(self.digests) != DIGEST_BYTES * self.kinds.count(_EVENT):
+        n_events = self.kinds.count(_EVENT)
+        if len(self.digests) != DIGEST_BYTES * n_events:
             raise ValueError(
-                f"{len(self.digests)} bytes of digests for the events among {self.kinds}"
+                f"{len(self.digests)} bytes of digests for {n_events} events among "
+                f"{len(self.kinds)} records"
             )
         if self.payload.count(NEWLINE) != max(len(self.kinds) - 1, 0):
             raise ValueError(f"{len(self.kinds)} records in another number of lines")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -164,15 +165,35 @@ class LogTail:
         with said_as_unavailable("be read"):
             return quarantine.listed(self._connection, limit, before)
 
+    def quarantined_after(self, after: int, limit: int) -> list[Rejected]:
+        """Return at most `limit` rejected events with a number above `after`, oldest first."""
+        with said_as_unavailable("be read"):
+            return quarantine.listed_after(self._connection, limit, after)
+
     def n_quarantined(self) -> int:
         """Return how many rejected events are kept."""
         with said_as_unavailable("be read"):
             return int(self._connection.execute("SELECT count(*) FROM quarantine").get)
 
+    def quarantine_counts(self) -> Mapping[tuple[str, str], int]:
+        """Return how many rejected events are kept, by their field and reason."""
+        with said_as_unavailable("be read"):
+            return quarantine.counts(self._connection)
+
+    def quarantine_received(self, numbers: Sequence[int]) -> Mapping[int, datetime]:
+        """Return when the rejected events of these numbers came, as far as they are kept."""
+        with said_as_unavailable("be read"):
+            return quarantine.received(self._connection, numbers)
+
     def resolve(self, numbers: Sequence[int]) -> int:
         """Take the rejected events of these numbers out; return how many there were."""
         with said_as_unavailable("let rejected events go"):
             return quarantine.resolve(self._connection, numbers)
+
+    def resolve_all(self) -> int:
+        """Take all rejected events out; return how many there were."""
+        with said_as_unavailable("let rejected events go"):
+            return quarantine.resolve_all(self._connection)
 
     def _blocks(self, condition: str, *values: int | str) -> Iterator[Block]:
         rows: Rows = self._connection.execute(_BLOCK + condition, values)

@@ -226,8 +226,17 @@ def _time(call: Document, now: datetime | None) -> datetime:
         instant_of_text(name, call[name]) if call.get(name) else None for name in names
     )
     if made and sent and received:
-        return received - (sent - made)
+        return _corrected(made, sent, received)
     found = made or received or now
     if found is None:
         raise InvalidInput("timestamp", None, "when it was, as ISO 8601 text")
     return found
+
+
+def _corrected(made: datetime, sent: datetime, received: datetime) -> datetime:
+    """Return when a call was made, by the clock that received it. Raises InvalidInput."""
+    try:
+        return received - (sent - made)
+    except OverflowError as error:
+        wanted = "a time from which receivedAt - (sentAt - originalTimestamp) is one, too"
+        raise InvalidInput("originalTimestamp", made.isoformat(), wanted) from error

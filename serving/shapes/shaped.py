@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -152,5 +153,8 @@ def instant_of_text(name: str, value: object) -> datetime:
 
 def digest_of(*parts: object) -> str:
     """Return an event id made of what identifies an event: the same parts, the same id."""
-    said = orjson.dumps(parts, default=str, option=orjson.OPT_SORT_KEYS)
+    try:
+        said = orjson.dumps(parts, default=str, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a number of more than 64 bits, half a character
+        said = json.dumps(parts, default=str, sort_keys=True).encode()
     return blake2b(said, digest_size=_ID_BYTES).hexdigest()

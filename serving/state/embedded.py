@@ -25,6 +25,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from recsys.errors import Unavailable
+from serving.disk import make_private
 from serving.state.address import RedisAddress, unix_address
 
 _MOST_SOCKET_BYTES = 99
@@ -66,11 +67,20 @@ class EmbeddedValkey:
         """
         folder = (data_folder / "valkey").absolute()
         with _explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private(folder)
             folder.chmod(0o700)
             socket = _socket_path(folder)
             started = _ensure_running(folder, socket, time.monotonic() + timeout_s)
         return cls(unix_address(socket), folder, socket, started)
+
+    @classmethod
+    def running(cls, data_folder: Path) -> Self | None:
+        """Return the server of a data folder where one answers now; starts and makes nothing."""
+        folder = (data_folder / "valkey").absolute()
+        socket = _socket_place(folder)
+        if (socket.parent == folder or _is_private(socket.parent)) and _answers(socket):
+            return cls(unix_address(socket), folder, socket, started=False)
+        return None
 
     def stop(self, *, timeout_s: float = 10.0) -> None:
         """Return when the server is gone: asked to shut down, killed as a last resort."""
@@ -192,17 +202,31 @@ def _client(socket: Path) -> Redis:
 
 
 def _socket_path(folder: Path) -> Path:
-    """Return a path that fits a socket's address: in the folder, else in a private one."""
+    """Return a path that fits a socket's address; what is around it is made, and private."""
+    socket = _socket_place(folder)
+    if socket.parent != folder:
+        socket.parent.mkdir(mode=0o700, exist_ok=True)
+        if not _is_private(socket.parent):
+            raise _unavailable(folder, f"{socket.parent} is not a private folder of this user")
+    return socket
+
+
+def _socket_place(folder: Path) -> Path:
+    """Return where the socket of a folder belongs: in it, or where that is too long, elsewhere."""
     inside = folder / "valkey.sock"
     if len(os.fsencode(inside)) <= _MOST_SOCKET_BYTES:
         return inside
     name = hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=8).hexdigest()
-    private = Path(tempfile.gettempdir()) / f"recsys-{os.getuid()}-{name}"
-    private.mkdir(mode=0o700, exist_ok=True)
-    found = private.lstat()
-    if found.st_uid != os.getuid() or found.st_mode & 0o777077 != 0o040000:
-        raise _unavailable(folder, f"{private} is not a private folder of this user")
-    return private / "valkey.sock"
+    return Path(tempfile.gettempdir()) / f"recsys-{os.getuid()}-{name}" / "valkey.sock"
+
+
+def _is_private(folder: Path) -> bool:
+    """Return whether this is a folder that nobody else may enter."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return False
+    return found.st_uid == os.getuid() and found.st_mode & 0o777077 == 0o040000
 
 
 def _no_binary(why: str) -> Unavailable:

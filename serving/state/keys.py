@@ -16,7 +16,7 @@ from typing import NewType, Self
 from recsys.errors import InvalidInput, Unavailable
 from recsys.events import Event
 from recsys.query import Query
-from serving.disk import synced
+from serving.disk import make_private, synced
 
 StateKey = NewType("StateKey", str)
 """Where one customer's state is kept: prefix, format, and the hashed id as a cluster's hash tag."""
@@ -144,7 +144,7 @@ def most_durable(event: Event) -> tuple[IdKind, str]:
 
 def _create(path: Path) -> None:
     """Put a new secret at the path, whole and durable, unless another process was first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     written = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         _write_durably(written, secrets.token_bytes(SECRET_BYTES))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks import event_ingest
+from benchmarks.durable_append import Case, Compared
 from benchmarks.event_batches import N_DRAWN, EventBatches
+from benchmarks.harness import Spread
+from benchmarks.ingest_run import IngestRun, poison_ratios, turn
 from benchmarks.kept_events import Sent, found_in_log_and_lake, judged
+from benchmarks.load import Tally
+from benchmarks.processes import Window
 from protos.recsys.v1 import event_service_pb2 as pb
 from recsys.events import Event, EventType, Record
 from recsys.ids import ItemId
-from serving.api.event_codec import decode_events
+from serving.api.event_codec import MOST_EVENTS, decode_events
 from serving.clock import utc_now
 from serving.lake.lake import Lake
 from serving.log.records import Lines
@@ -90,6 +96,40 @@ def test_event_at_two_positions_is_found() -> None:
     assert (found.lost, found.doubled, found.invented) == (0, 1, 0)
 
 
+def test_clean_and_poisoned_windows_take_turns_at_being_the_later_one() -> None:
+    order = "".join("p" if poisoned else "c" for place in range(4) for poisoned in turn(place))
+
+    assert order == "cppccppc"
+
+
+def test_poison_is_compared_with_its_neighbour() -> None:
+    run = IngestRun(Namespace(batch=100, items=10, seed=7))
+    run.clean = [window(answers=100), window(answers=40)]
+    run.poisoned = [window(answers=90), window(answers=50)]
+
+    assert poison_ratios(run, by_cpu=False) == [0.9, 1.25]
+
+
+def test_log_ratios_that_count_are_those_of_one_appender() -> None:
+    compared = [
+        Compared(case, {"log": rate(log), "redis": rate(10), "redis_py": rate(5)})
+        for log, case in enumerate(event_ingest.LOG_CASES, start=1)
+    ]
+
+    named = event_ingest._log_metrics(compared)
+
+    assert [(case.batch, case.appenders) for case in event_ingest.LOG_CASES] == [
+        (100, 1), (100, 16), (1_000, 1), (1_000, 16),
+    ]  # fmt: skip
+    assert named["log_ratio_to_redis_fsync"] == 0.1
+    assert named["log_ratio_to_redis_py"] == 0.6
+    assert named["log_ratio_to_redis_py_batch_1000_appenders_16"] == 0.8
+
+
+def test_largest_batch_is_the_most_that_a_request_may_hold() -> None:
+    assert Case(MOST_EVENTS, 1) == event_ingest.LARGEST
+
+
 def test_tiny_run_keeps_everything_that_was_acknowledged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -106,6 +146,14 @@ def test_tiny_run_keeps_everything_that_was_acknowledged(
     assert metrics["errors"] == 0
     assert metrics["grpc_events_per_second_core"] > 0
     assert "supervisor" in capsys.readouterr().out
+
+
+def rate(median: float) -> Spread:
+    return Spread(median - 1, median, median + 1)
+
+
+def window(*, answers: int) -> Window:
+    return Window(1.0, 0.0, {"worker": 1.0}, (Tally(answers=answers),))
 
 
 def stored(event_id: str) -> Event:

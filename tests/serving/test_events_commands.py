@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +99,58 @@ def test_tail_in_json_says_what_is_not_default_and_of_whom_is_asked_for(folder: 
     assert "query" not in row
 
 
+def said(folder: Path, **fields: Any) -> tuple[str, dict[str, Any]]:
+    """Return the line, and the JSON, of an event that says this."""
+    append(folder, [replace(bought(9), **fields)], [])
+    text = called(folder, "tail", "-n", "1").output
+    return text, orjson.loads(called(folder, "tail", "-n", "1", "--json").output)
+
+
+@pytest.mark.parametrize("price", [0.0, 1.0])
+def test_tail_shows_a_price_of_nothing_and_of_one(folder: Path, price: float) -> None:
+    text, document = said(folder, price=price)
+
+    assert f"price {price:g}" in text
+    assert document["price"] == price
+
+
+def test_tail_shows_the_worst_rating(folder: Path) -> None:
+    text, document = said(folder, type=EventType.RATING, rating=1.0)
+
+    assert "rating 1" in text
+    assert document["rating"] == 1.0
+
+
+def test_tail_leaves_out_what_is_not_given(folder: Path) -> None:
+    text, document = said(folder, quantity=1.0, price=None)
+
+    assert "quantity" not in text
+    assert not {"price", "query", "robot", "order_id"} & set(document)
+
+
+def test_tail_in_json_tells_the_first_item_of_all(folder: Path) -> None:
+    assert said(folder)[1]["item_row"] == 0
+
+
+def test_tail_shows_numbers_as_they_were_given(folder: Path) -> None:
+    text, document = said(folder, quantity=1.1, price=1_234_567.89)
+
+    assert "quantity 1.1  price 1234567.89" in text
+    assert (document["quantity"], document["price"]) == (1.1, 1_234_567.89)
+
+
+@pytest.mark.parametrize("words", [("quarantine",), ("quarantine", "--json"), ("stats",)])
+def test_terminal_gets_nothing_to_obey(folder: Path, words: tuple[str, ...]) -> None:
+    evil = "\x1b]0;evil\x07\x9b2J\x7f\u202e"
+    payload = orjson.dumps({"item_id": evil}).decode()
+    append(folder, [], [Rejected(payload, evil, evil, evil, NOW)])
+
+    shown = called(folder, *words).output
+
+    assert "evil" in shown
+    assert [line for line in shown.splitlines() if not line.isprintable()] == []
+
+
 def test_following_gives_what_comes_until_ctrl_c(folder: Path) -> None:
     tail = LogTail(log_path(folder))
     numbers = [7, 8]
@@ -120,7 +174,7 @@ def test_stats_tell_events_quarantine_and_positions(folder: Path) -> None:
     assert "3 events of the last 2 days" in ran.output
     assert "item_id INVALID_INPUT" in ran.output
     assert "last position 3" in ran.output
-    assert "applied through not running" in ran.output
+    assert "the store is not running" in ran.output
 
 
 def test_quarantine_is_listed_newest_first_and_said_to_be_empty(folder: Path) -> None:
@@ -172,3 +226,51 @@ def test_export_that_cannot_be_written_says_so_and_leaves_nothing(
     ran = called(folder, "quarantine", "--out", str(tmp_path / "no" / "rejected.jsonl"))
 
     assert isinstance(ran.exception, Unavailable)
+
+
+def test_export_is_for_its_owner_alone_and_never_over_another_file(
+    folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "rejected.jsonl"
+    called(folder, "quarantine", "--out", str(file))
+    numbers = [orjson.loads(line)["number"] for line in file.read_bytes().splitlines()]
+    mode = stat.S_IMODE(file.stat().st_mode)
+    file.write_text("mended")
+
+    ran = called(folder, "quarantine", "--out", str(file))
+
+    assert isinstance(ran.exception, InvalidInput)
+    assert (mode, numbers, file.read_text()) == (0o600, [1, 2], "mended")
+
+
+@pytest.mark.parametrize("words", [("tail", "-n", "9" * 20), ("stats", "--days", "9" * 9)])
+def test_more_than_there_can_be_is_refused(folder: Path, words: tuple[str, ...]) -> None:
+    assert called(folder, *words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"type": 1' + "0" * 60 + "}",
+        '{"type": 1' + "0" * 6_000 + "}",
+        '{"quantity": {"a": {"b": [1]}}}',
+        '{"user_id": [["ann"]]}',
+        '{"time": 7}',
+        '{"robot": "perhaps"}',
+        '{"item_id": "\\ud800"}',
+        "[" * 400 + "]" * 400,
+        '{"x": ' + "[" * 400 + "]" * 400 + "}",
+        '{"type": NaN}',
+    ],
+)
+def test_whatever_stands_in_a_mended_file_is_told_as_still_wrong(
+    folder: Path, tmp_path: Path, event: str
+) -> None:
+    file = tmp_path / "mended.jsonl"
+    file.write_text(f'{{"number": 2, "event": {event}}}\n')
+
+    ran = called(folder, "replay", str(file))
+
+    assert ran.exception is None, ran.exception
+    assert "0 went in, 0 were known already, 1 are still wrong" in ran.output
+    assert all(len(line) < 600 for line in ran.output.splitlines())

@@ -19,7 +19,14 @@ from serving.log.event_log import Rejected
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
-from serving.quarantine import Replayed, document_of, documents_in, kept_in, replay
+from serving.quarantine import (
+    Replayed,
+    document_of,
+    documents_in,
+    kept_in,
+    kept_oldest_first,
+    replay,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=5)
@@ -155,6 +162,12 @@ def test_event_written_by_hand_needs_no_number_and_counts_now(shop: Shop) -> Non
         ({"event": {}, "received": "yesterday"}, "received"),
         ({"event": {}, "received": 7}, "received"),
         ({"event": {"event_id": "e1"}, "number": "1"}, "type"),
+        ({"event": {"type": 10**30}}, "event"),
+        ({"event": {"type": "\ud800"}}, "event"),
+        ({"event": {"quantity": [1]}}, "event"),
+        ({"event": {"price": {"a": 1}}}, "event"),
+        ({"event": {"time": {"seconds": 1}}}, "event"),
+        ({"event": {}, "received": [7]}, "received"),
     ],
 )
 def test_what_is_no_event_stays_wrong_by_field(
@@ -163,6 +176,49 @@ def test_what_is_no_event_stays_wrong_by_field(
     found = shop.replays(document)
 
     assert [(wrong.number, wrong.field) for wrong in found.wrong] == [(0, field)]
+
+
+def test_number_that_none_can_have_takes_nothing_out(shop: Shop) -> None:
+    shop.rejects()
+    fixed = {**mended(shop.documents()[0], item_id="tea"), "number": 1 << 70}
+
+    found = shop.replays(fixed)
+
+    assert (found.new, found.resolved, shop.numbers()) == (1, 0, [1])
+
+
+def test_event_that_was_kept_cut_cannot_be_sent_again_and_says_so(shop: Shop) -> None:
+    shop.rejects(item_id="x" * 100_000)
+
+    (wrong,) = shop.replays(*shop.documents()).wrong
+
+    assert (wrong.number, wrong.field) == (1, "truncated")
+    assert "item_id" in wrong.message
+
+
+def test_no_more_is_read_than_is_asked_for(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quarantine, "_A_PAGE", 2)
+    for number in range(5):
+        shop.rejects(event_id=f"e{number}")
+
+    some = kept_in(shop.tail, 3)
+
+    assert next(some).number == 5
+    shop.tail.resolve([4, 3, 2])
+    assert [one.number for one in some] == [4, 1]
+
+
+def test_of_two_events_with_one_id_the_first_goes_in(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quarantine, "_A_PAGE", 1)
+    for item_id in ("first", "second"):
+        shop.rejects(item_id=item_id, time={"seconds": int(LATER.timestamp())})
+    documents = map(document_of, kept_oldest_first(shop.tail))
+
+    shop.replays(*(mended(dict(one), time=NOON.isoformat()) for one in documents))
+
+    assert [event.item_id for event in shop.events()] == ["first"]
 
 
 def test_everything_is_found_however_much_is_kept(

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import numpy as np
@@ -79,11 +80,12 @@ def read_dataset(lake: Path, rule: RobotRule | None = None) -> Dataset:
 
 
 def _dataset(tables: Mapping[str, DeltaTable], lake: Path, rule: RobotRule | None) -> Dataset:
-    events = _query(tables["events"], EVENTS)
+    events = _query(lake / "events", tables["events"], EVENTS)
     if not len(events):
         raise no_events(lake)
-    vocabulary = _vocabulary(_query(tables["vocabulary"], NUMBERS), lake)
-    items = _query(tables["items"], NEWEST_ITEMS)
+    numbers = _query(lake / "vocabulary", tables["vocabulary"], NUMBERS)
+    vocabulary = _vocabulary(numbers, lake)
+    items = _query(lake / "items", tables["items"], NEWEST_ITEMS)
     last = max(_last(events["position"]), _last(items["position"]))
     events, left_out = _without_robots(_of_known_types(events), rule)
     on_items = events.filter(pc.greater_equal(events["item_row"], 0))
@@ -121,15 +123,22 @@ QUALIFY row_number() OVER (PARTITION BY item_row ORDER BY position DESC) = 1
 """
 
 
-def _query(table: DeltaTable, sql: str) -> pa.Table:
+def _query(folder: Path, table: DeltaTable, sql: str) -> pa.Table:
     """Return the rows of a query over the files of a table, which it calls `files`."""
-    uris = table.file_uris()
-    if not uris:
+    paths = _data_files(folder, table)
+    if not paths:
         return pa.schema(table.schema().to_arrow()).empty_table()
     with duckdb.connect() as engine:
-        files: Any = engine.read_parquet(uris)  # its stubs know of one file only
+        # Its stubs know of one file only.
+        files: Any = engine.read_parquet(paths, hive_partitioning=False)
         rows: pa.Table = files.query("files", sql).to_arrow_table()
         return rows
+
+
+def _data_files(folder: Path, table: DeltaTable) -> list[str]:
+    """Return the data files of a table in a folder; Delta's own list is of URLs, not of paths."""
+    names = pa.table(table.get_add_actions())["path"].to_pylist()
+    return [str(folder.absolute() / unquote(name)) for name in names]
 
 
 def _vocabulary(numbers: pa.Table, lake: Path) -> Vocabulary:

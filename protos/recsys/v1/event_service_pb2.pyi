@@ -247,7 +247,7 @@ class Event(_message.Message):
     session_id: _builtins.str
     """Optional. The shop's id of the visit."""
     quantity: _builtins.float
-    """Optional. Pieces, or the amount in the item's own unit; above 0 and below 1e9. 0 means 1. Of a
+    """Optional. Pieces, or the amount in the item's own unit; from 1e-6 to below 1e9. 0 means 1. Of a
     REFUND, what was given back of this item.
     """
     price: _builtins.float
@@ -278,7 +278,7 @@ class Event(_message.Message):
     """
     user_agent: _builtins.str
     """Optional. The User-Agent of the browser or app behind the action. It only tells robots, which
-    are left out of training and counts, and is not kept; at most 1,024 bytes are looked at.
+    are left out of training and counts, and is not kept; its first 256 characters are looked at.
     """
     robot: _builtins.bool
     """Optional. Whether the shop itself knows that a robot did it."""

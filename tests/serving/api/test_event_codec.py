@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import orjson
 import pytest
@@ -16,6 +18,7 @@ from recsys.events import WITHOUT_ITEM, Channel, Event, EventType
 from recsys.ids import ItemId
 from serving.api import client_codec
 from serving.api.event_codec import (
+    MOST_KEPT_BYTES,
     Decoded,
     decode_events,
     decoded,
@@ -243,6 +246,27 @@ def test_robot_is_known_by_its_software_or_because_the_shop_says_so(
     assert accepted(message(**told)).robot is robot
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"user_id": "\ud800"},
+        {"quantity": "x"},
+        {"item_id": 7},
+        {"type": "no type"},
+        {"time": "yesterday"},
+    ],
+)
+def test_event_that_cannot_be_sent_is_refused_by_the_client(changed: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        client_codec.encode_events([replace(full(EventType.LIKE), **changed)])
+
+
+@pytest.mark.parametrize("asked", [{"user_id": "\ud800"}, {"seeds": [7]}, {"limit": 1 << 40}])
+def test_query_that_cannot_be_sent_is_refused_by_the_client(asked: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        client_codec.encode_query("home", **asked)
+
+
 def test_more_than_a_thousand_events_are_refused_as_a_whole() -> None:
     with pytest.raises(InvalidInput) as caught:
         decode_events(request(*[message()] * 1_001), now=NOW)
@@ -295,6 +319,71 @@ def test_time_that_is_none_is_kept_readable_and_has_to_be_mended() -> None:
     assert str(2**62) in orjson.loads(one.payload)["time"]
     with pytest.raises(InvalidInput, match="time"):
         again(one)
+
+
+@pytest.mark.parametrize("much", ["x" * 100_000, "\0" * 20_000, "\0" * 3_900_000])
+def test_quarantine_keeps_of_a_large_event_what_fits_and_says_so(much: str) -> None:
+    one = refused(message(item_id=much, query="tea"))
+
+    kept = orjson.loads(one.payload)
+    assert len(one.payload) <= MOST_KEPT_BYTES
+    assert (kept["item_id"], kept["query"], kept["truncated"]) == (much[:512], "tea", ["item_id"])
+    assert "truncated: item_id" in one.message
+
+
+def test_every_text_of_an_event_may_be_large_at_once() -> None:
+    texts = [field.name for field in pb.Event.DESCRIPTOR.fields if field.type == field.TYPE_STRING]
+
+    one = refused(message(**dict.fromkeys(texts, "\0" * 60_000)))
+
+    assert len(one.payload) <= MOST_KEPT_BYTES
+    assert set(orjson.loads(one.payload)["truncated"]) == {*texts} - {"user_agent"}
+
+
+def test_event_that_just_fits_is_kept_whole() -> None:
+    much = "x" * 60_000
+
+    assert again(refused(message(item_id=much))).item_id == much
+
+
+def test_event_with_cut_texts_cannot_be_sent_again_until_it_is_mended() -> None:
+    one = refused(message(item_id="x" * 100_000))
+    mended = orjson.loads(one.payload) | {"item_id": "tea"}
+
+    with pytest.raises(InvalidInput, match=r"truncated.*item_id.*whole"):
+        again(one)
+    del mended["truncated"]
+    assert accepted(message_of_json(orjson.dumps(mended))).item_id == "tea"
+
+
+@pytest.mark.parametrize("name", [field.name for field in pb.Event.DESCRIPTOR.fields])
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"text"',
+        "1" + "0" * 40,
+        "-1",
+        "1e300",
+        "1e999",
+        "1.5",
+        "true",
+        "[[1]]",
+        '{"a": {"b": 1}}',
+        "[" * 200 + "]" * 200,
+        '"9999-12-31T23:59:59-23:59"',
+        '"2026-01-01T00:00:00+99:99"',
+    ],
+)
+def test_field_of_any_type_makes_an_event_or_is_refused(name: str, value: str) -> None:
+    with suppress(InvalidInput):
+        assert isinstance(message_of_json(f'{{"{name}": {value}}}'), pb.Event)
+
+
+def test_what_is_said_of_json_that_is_no_event_is_short() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        message_of_json(orjson.dumps({"x" * 5_000: 1}))
+
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from recsys.errors import InvalidInput, NotFound
 from serving.importing.command import import_app
 from serving.importing.job import ImportCounts
+from serving.importing.mapping import FieldMapping
 from serving.importing.prepared import Shape
 from tests.serving.importing.importer import Importer, rejected
 
@@ -120,3 +121,23 @@ def test_command_refuses_a_mapping_beside_a_format(tmp_path: Path) -> None:
     ran = command(str(file), "--format", "ga4", "--column", "item_id=sku")
 
     assert isinstance(ran.exception, InvalidInput)
+
+
+def test_document_moved_to_where_no_event_may_lie_is_rejected(
+    tmp_path: Path, importer: Importer
+) -> None:
+    mapping = FieldMapping(automatic=True, shift_days=-30_000)
+
+    imported = importer(written(tmp_path / "export.jsonl", TRACK), mapping, Shape.SEGMENT)
+
+    assert imported.counts == ImportCounts(1, 0, 0, 1)
+    assert [one["field"] for one in rejected(imported)] == ["time"]
+
+
+@pytest.mark.parametrize("days", ["3000000", "-99999999999"])
+def test_days_beyond_every_calendar_are_refused(days: str, tmp_path: Path) -> None:
+    file = written(tmp_path / "export.json", VIEW)
+
+    ran = command(str(file), f"--shift-days={days}", "--data-folder", str(tmp_path))
+
+    assert ran.exit_code == 2

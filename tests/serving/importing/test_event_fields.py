@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recsys.errors import InvalidInput
@@ -145,3 +147,53 @@ def test_values_of_another_field_are_refused_by_name() -> None:
         parse_mapping({"values": {"currency": {"Euro": "EUR"}}})
 
     assert caught.value.field == "values.currency"
+
+
+def test_times_that_no_calendar_has_are_rejected_row_by_row(
+    tmp_path: Path, importer: Importer
+) -> None:
+    file = written(
+        tmp_path / "events.csv",
+        "type,time,item_id,user_id\nlike,0001-01-01T00:00:00+10:00,tea,ann\n"
+        "like,2024-02-30T00:00:00Z,tea,ann\nlike,9999-12-31T23:59:59-10:00,tea,ann\n"
+        "like,2024-02-29T00:00:00Z,tea,ann\n",
+    )
+
+    imported = importer(file)
+
+    assert imported.counts == ImportCounts(4, 1, 0, 3)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", None])
+def test_extreme_timestamps_of_parquet_are_rejected_row_by_row(
+    unit: str, zone: str | None, tmp_path: Path, importer: Importer
+) -> None:
+    may_1, scale = 1_714_521_600, 1_000 ** (1 + ["ms", "us", "ns"].index(unit))
+    beyond = may_1 + 2**64 // 1_000_000  # in seconds, as many microseconds as on 1 May
+    when = pa.array([may_1 * scale, 1, -(2**62), 2**62, min(beyond * scale, 2**63 - 1)])
+    written_as = pa.timestamp(unit, tz=zone)
+
+    imported = importer(parquet(tmp_path / "events.parquet", when.cast(written_as)))
+
+    assert imported.counts == ImportCounts(5, 1, 0, 4)
+    assert {one["field"] for one in rejected(imported)} == {"time"}
+
+
+@pytest.mark.parametrize("beyond", [2**31 - 1, -(2**31)])
+def test_extreme_dates_of_parquet_are_rejected_row_by_row(
+    beyond: int, tmp_path: Path, importer: Importer
+) -> None:
+    when = pa.array([19_844, beyond], pa.int32()).cast(pa.date32())
+
+    imported = importer(parquet(tmp_path / "events.parquet", when))
+
+    assert [one["line"] for one in rejected(imported)] == [2]
+
+
+def parquet(path: Path, times: pa.Array) -> Path:
+    """Return a file of one like for each time."""
+    texts = {"type": "like", "item_id": "tea", "user_id": "ann"}
+    columns = {name: [text] * len(times) for name, text in texts.items()}
+    pq.write_table(pa.table({"time": times, **columns}), path)
+    return path

@@ -13,6 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from recsys.catalog import Item
+from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from serving.lake import schema
@@ -261,3 +262,26 @@ def test_unreadable_manifest_keeps_every_item_record(shop: Shop) -> None:
     (shop.folder / "releases/bad/manifest.json").write_bytes(b"{")
 
     assert shop.drain.trim(Position(1)) == 0
+
+
+def test_record_of_any_length_is_drained_among_others(shop: Shop) -> None:
+    long = Item(ItemId("rye"), currency="x" * (20 << 20))
+    shop.append(Record(Item(ItemId("tea"))), Record(long), Record(Item(ItemId("oat"))))
+    shop.append(bought("1"), bought("2", "x" * (20 << 20)))
+
+    shop.drain.run_once()
+
+    assert sorted(shop.table("items")["item_id"].to_pylist()) == ["oat", "rye", "tea"]
+    assert shop.event_ids() == ["1", "2"]
+
+
+@pytest.mark.parametrize("kind", ["item", "event"])
+def test_record_that_is_no_row_of_the_lake_is_said_to_be_in_the_way(shop: Shop, kind: str) -> None:
+    digest = b"0" * 16 if kind == "event" else b""
+    shop.writer.append(Lines([kind], ["tea"], digest, b'{"item_id":"tea","price":"dear"}'))
+
+    with pytest.raises(Unavailable, match="records 1 to 1") as caught:
+        shop.drain.run_once()
+
+    assert caught.value.reason == "LOG_UNREADABLE"
+    assert shop.drain.waiting().records == 1

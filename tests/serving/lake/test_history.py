@@ -121,3 +121,18 @@ def test_what_comes_behind_a_position_is_found_once_though_it_leaves_the_log(sho
 def test_empty_log_has_no_events(shop: Shop) -> None:
     assert shop.history.latest(ALL, 5) == []
     assert shop.history.behind(Position(0), ALL) == ([], 0)
+
+
+def test_more_than_a_step_that_left_the_log_at_once_comes_step_by_step(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "RECORDS_A_STEP", 2)
+    shop.happens(*[LIKE] * 5)
+    shop.is_drained(trimmed=True)
+
+    found, after = [], Position(0)
+    while after < 5:
+        rows, after = shop.history.behind(after, ALL)
+        found += positions(rows)
+
+    assert found == [1, 2, 3, 4, 5]

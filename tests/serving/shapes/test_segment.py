@@ -14,6 +14,8 @@ from recsys.events import Channel, EventType
 from serving.shapes import events_of_segment, shaped_segment
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
+FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"
+"""The first and the last instant that Python knows."""
 SPEC = {
     "Products Searched": EventType.SEARCH,
     "Product List Viewed": EventType.IMPRESSION,
@@ -178,6 +180,18 @@ def test_time_is_by_the_most_trustworthy_clock(times: dict[str, Any], minutes: i
     assert event.time == NOON + timedelta(minutes=minutes)
 
 
+@pytest.mark.parametrize(("one", "others"), [(FIRST, LAST), (LAST, FIRST)])
+@pytest.mark.parametrize("name", ["originalTimestamp", "sentAt", "receivedAt", "timestamp"])
+def test_time_beyond_every_calendar_is_refused(name: str, one: str, others: str) -> None:
+    names = ("originalTimestamp", "sentAt", "receivedAt")
+    times: dict[str, Any] = dict.fromkeys(names, others) | {name: one}
+
+    shaped = shaped_segment(track("Cart Viewed", **{"timestamp": None, **times}), now=NOON)
+
+    assert not shaped.events
+    assert [error.field in (*names, "time") for error in shaped.refused] == [True]
+
+
 def test_identify_that_unsubscribes_counts_and_any_other_is_skipped() -> None:
     said = {"type": "identify", "messageId": "m1", "userId": "ann", "timestamp": "2024-05-01"}
 
@@ -236,3 +250,11 @@ def test_no_document_whatever_it_holds_breaks_the_reading(
     for one in (document, {**track(name, EVERYTHING), **document}, {"batch": [document]}):
         for event in shaped_segment(one, now=NOON).events:
             event.check()
+
+
+def test_call_without_an_id_may_hold_any_number() -> None:
+    calls = [track("Cart Viewed", messageId=None, count=2**number) for number in (65, 66)]
+
+    ids = {events_of_segment(call, now=NOON)[0].event_id for call in calls}
+
+    assert len(ids) == 2
