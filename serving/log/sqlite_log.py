@@ -130,6 +130,8 @@ class SqliteLog:
 
     def _write_until_closed(self) -> None:
         """Commit groups of waiting appends until None arrives; the writer thread's whole work."""
+        with suppress(Unavailable):  # said to whoever appends, should it last
+            self._writer.open()
         closing = False
         while not closing:
             group, closing = _next_group(self._queue)

@@ -88,6 +88,17 @@ class Writer:
             self.close()
             raise
 
+    def open(self) -> None:
+        """Open the log and read the ids it holds, before anybody waits for that.
+
+        Raises Unavailable; the next append tries again.
+        """
+        try:
+            self._opened(microseconds(self._clock()) // MICROSECONDS_A_DAY)
+        except (apsw.Error, OSError) as error:
+            self.close()
+            raise unavailable("open", error) from error
+
     def close(self) -> None:
         """Let the file go."""
         if self._connection is not None:
