@@ -19,6 +19,7 @@ from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record, RecordKind
 from recsys.ids import ItemId
 from serving.log import quarantine, sqlite_log
+from serving.log.database import connect
 from serving.log.event_log import Rejected
 from serving.log.records import Lines, digest_of, microseconds
 from serving.log.sqlite_log import SqliteLog
@@ -42,7 +43,7 @@ def writer(path: Path) -> Writer:
 @contextmanager
 def held(path: Path) -> Iterator[None]:
     """Let no commit through inside the block."""
-    holder = apsw.Connection(str(path))
+    holder = connect(path)
     holder.execute("BEGIN IMMEDIATE")
     yield
     holder.execute("COMMIT")
