@@ -128,7 +128,7 @@ def test_any_interleaving_ends_in_the_state_of_a_simple_model(valkey: EmbeddedVa
 
 
 def explore(valkey: EmbeddedValkey, *, examples: int, phases: Sequence[Phase]) -> int:
-    """Return how many interleavings ended as the model does; AssertionError for one that did not."""
+    """Return how many interleavings ended as the model does; assert that every one did."""
     with asyncio.Runner() as runner:
         House.valkey, House.runner, House.n_ended = valkey, runner, 0
         run_state_machine_as_test(

@@ -53,24 +53,24 @@ def test_power_cuts_find(
     defect: str, cut: Cut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     DEFECTS[defect](monkeypatch)
-    (tmp_path / "life").mkdir()
 
     with pytest.raises(AssertionError):
-        recorded = every_step.lived(tmp_path / "life")
-        every_step.test_power_cut_at_any_step_keeps_what_was_acknowledged(recorded, cut, tmp_path)
+        _loses_power_at_any_step(cut, tmp_path)
 
 
 def test_power_cuts_find_a_lake_that_is_not_repaired(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     DEFECTS["lake not repaired"](monkeypatch)
-    (tmp_path / "life").mkdir()
-    recorded = every_step.lived(tmp_path / "life")
 
     with pytest.raises(Unavailable, match=UNREADABLE):
-        every_step.test_power_cut_at_any_step_keeps_what_was_acknowledged(
-            recorded, Cut.TRUNCATED, tmp_path
-        )
+        _loses_power_at_any_step(Cut.TRUNCATED, tmp_path)
+
+
+def _loses_power_at_any_step(cut: Cut, folder: Path) -> None:
+    (folder / "life").mkdir()
+    recorded = every_step.lived(folder / "life")
+    every_step.test_power_cut_at_any_step_keeps_what_was_acknowledged(recorded, cut, folder)
 
 
 def test_deaths_find_what_is_acknowledged_before_the_commit(
