@@ -42,6 +42,7 @@ from serving.metrics import (
     EventMetrics,
     Registry,
     ReleaseMetrics,
+    StateMetrics,
     totals,
 )
 from serving.recommender import Recommender
@@ -80,10 +81,7 @@ class Worker:
         self._registry = Registry()
         self._supervisor = _FromSupervisor()
         keys = StateKeys(Secret.load_or_create(settings.secret_file))
-        timeouts = RedisSettings(
-            read_timeout_ms=settings.read_timeout_ms, write_timeout_ms=settings.write_timeout_ms
-        )
-        self._store = RedisStateStore(parse_redis_url(settings.redis_url), keys, timeouts)
+        self._store = _store_of(settings, keys, self._registry)
         self._log = SqliteLog(settings.log_file, clock=utc_now)
         self._event_metrics = EventMetrics.of(self._registry)
         self._ingest = Ingest(self._log, self._store, utc_now, self._event_metrics)
@@ -175,6 +173,15 @@ class Worker:
         await self._log.close()
         await self._store.close()
         log.info("worker stopped", **totals(self._registry))
+
+
+def _store_of(settings: ServingSettings, keys: StateKeys, registry: Registry) -> RedisStateStore:
+    """Return the customers' states, with the patience of the settings."""
+    timeouts = RedisSettings(
+        read_timeout_ms=settings.read_timeout_ms, write_timeout_ms=settings.write_timeout_ms
+    )
+    address = parse_redis_url(settings.redis_url)
+    return RedisStateStore(address, keys, timeouts, metrics=StateMetrics.of(registry))
 
 
 class _FromSupervisor(asyncio.Protocol):

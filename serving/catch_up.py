@@ -21,7 +21,7 @@ _MOST_LOSSES = 3
 
 T = TypeVar("T")
 
-Told = Callable[[int, int], None]
+RecordsTold = Callable[[int, int], None]
 """Told how many records are applied so far, of how many."""
 
 
@@ -63,7 +63,7 @@ class CatchUp:
         """Return the position of the newest record."""
         return await self._in_thread(self._tail.last_position)
 
-    async def run(self, told: Told) -> Position:
+    async def run(self, told: RecordsTold) -> Position:
         """Apply everything there is and return the position it reaches.
 
         Raises Unavailable when store, log or lake cannot be used.
@@ -80,7 +80,7 @@ class CatchUp:
             reason="STATE_LOST",
         )
 
-    async def wait_for_server(self, told: Told) -> None:
+    async def wait_for_server(self, told: RecordsTold) -> None:
         """Return once the server that holds the folder has applied what the log holds now.
 
         Raises Unavailable where it gets no further.
@@ -106,7 +106,7 @@ class CatchUp:
             await self._store.set_applied_through(Position(0), expected=None)
         return applied or Position(0)
 
-    async def _run_from(self, first: Position, told: Told) -> Position | None:
+    async def _run_from(self, first: Position, told: RecordsTold) -> Position | None:
         """Return the position reached; None where the store has lost what it held."""
         last, applied, done = await self.last_position(), first, 0
         steps = events_behind(self._tail, self._lake_folder, first)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import orjson
@@ -16,9 +16,10 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
+from rich.text import Text
 
 from recsys.errors import InvalidInput, Unavailable
-from recsys.events import Event, EventType
+from recsys.events import WITHOUT_ITEM, Channel, Event, EventType
 from recsys.ids import ItemId
 from recsys.query import Recommendation
 from recsys.variables import unknown_variables
@@ -28,6 +29,10 @@ from serving.importing.command import import_app
 from serving.settings import ServingSettings, read_settings
 from serving.state_commands import state_app
 from serving.telemetry import announce, start_logging
+from serving.terminal import printable, printable_json
+
+if TYPE_CHECKING:
+    from serving.client import RecsysClient
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(import_app, name="import")
@@ -41,6 +46,40 @@ Address = Annotated[
 User = Annotated[str, typer.Option("--user", help="The shop's id of the user.")]
 Visitor = Annotated[str, typer.Option("--visitor", help="The shop's id of the browser.")]
 Session = Annotated[str, typer.Option("--session", help="The shop's id of the visit.")]
+PlacementName = Annotated[
+    str, typer.Option("--placement", help="home, product, cart, email, or your own.")
+]
+Seeds = Annotated[
+    list[str] | None, typer.Option("--seed", help="Item on the page or in the cart; repeatable.")
+]
+Excluded = Annotated[
+    list[str] | None, typer.Option("--exclude", help="Item to leave out; repeatable.")
+]
+Kind = Annotated[EventType, typer.Option("--type", help="What was done.")]
+Item = Annotated[
+    str,
+    typer.Option("--item", help=f"Item; may be left out for {', '.join(sorted(WITHOUT_ITEM))}."),
+]
+Quantity = Annotated[float, typer.Option(help="Pieces; of a refund, those given back.")]
+Price = Annotated[float | None, typer.Option(help="Of one piece.")]
+Currency = Annotated[str, typer.Option(help="Of the price, such as EUR.")]
+OrderId = Annotated[str, typer.Option(help="Ties an order's lines and refunds together.")]
+ChannelName = Annotated[
+    Channel, typer.Option("--channel", metavar="CHANNEL", help=", ".join(filter(None, Channel)))
+]
+Outlet = Annotated[str, typer.Option(help="Place within the channel, such as a store's number.")]
+Rating = Annotated[float | None, typer.Option(help="From 1 to 5; for a rating.")]
+SearchQuery = Annotated[str, typer.Option("--query", help="What was searched for; for a search.")]
+Category = Annotated[str, typer.Option(help="Such as 'Grocery > Bread'; for a category_view.")]
+CampaignId = Annotated[str, typer.Option(help="Of an e-mail.")]
+Token = Annotated[str, typer.Option(help="attribution_token of the list behind it.")]
+UserAgent = Annotated[str, typer.Option(help="Software behind it; robots are told by it.")]
+EventId = Annotated[str, typer.Option(help="The shop's id of the event; default: new.")]
+EVENT_EXAMPLES = (
+    "Further examples: recsys event --visitor 7f3a --type search --query 'rye bread' --channel web"
+    "\n\nrecsys event --user 42 --type rating --item 1029743 --rating 4"
+    "\n\nrecsys event --user 42 --type refund --item 1029743 --quantity 2 --order-id 8017"
+)
 TIMEOUT_MS = 10_000
 
 
@@ -79,18 +118,12 @@ def serve(
 
 @app.command()
 def recommend(
-    placement: Annotated[
-        str, typer.Option(help="home, product, cart, email, or your own.")
-    ] = "home",
+    placement: PlacementName = "home",
     user: User = "",
     visitor: Visitor = "",
     session: Session = "",
-    seed: Annotated[
-        list[str] | None, typer.Option(help="Item on the page or in the cart; repeatable.")
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Item to leave out; repeatable.")
-    ] = None,
+    seed: Seeds = None,
+    exclude: Excluded = None,
     limit: Annotated[int, typer.Option(help="Most items; 0: the placement's own size.")] = 0,
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
@@ -99,9 +132,7 @@ def recommend(
 
     Example: recsys recommend --user 42 --placement home --limit 5
     """
-    from serving.client import RecsysClient  # not at the top: gRPC takes long to load
-
-    with _asking(address) as to, RecsysClient(to, channels=1, timeout_ms=TIMEOUT_MS) as client:
+    with _client(address) as client:
         answer = client.recommend(
             placement,
             user_id=user,
@@ -111,41 +142,40 @@ def recommend(
             excluded=exclude or (),
             limit=limit,
         )
-    if as_json:
-        print(orjson.dumps(answer).decode())
-    else:
-        _print(answer)
+    (_print_json if as_json else _print)(answer)
 
 
-@app.command()
+@app.command(epilog=EVENT_EXAMPLES)
 def event(
-    item: Annotated[str, typer.Option(help="The shop's id of the item.")],
-    kind: Annotated[EventType, typer.Option("--type", help="What was done.")],
+    kind: Kind,
+    item: Item = "",
     user: User = "",
     visitor: Visitor = "",
     session: Session = "",
-    quantity: Annotated[float, typer.Option(help="Pieces.")] = 1.0,
-    event_id: Annotated[str, typer.Option(help="The shop's id of the event; default: new.")] = "",
-    token: Annotated[str, typer.Option(help="attribution_token of the list behind it.")] = "",
+    quantity: Quantity = 1.0,
+    price: Price = None,
+    currency: Currency = "",
+    order_id: OrderId = "",
+    channel: ChannelName = Channel.UNSPECIFIED,
+    outlet: Outlet = "",
+    rating: Rating = None,
+    query: SearchQuery = "",
+    category: Category = "",
+    campaign_id: CampaignId = "",
+    token: Token = "",
+    user_agent: UserAgent = "",
+    event_id: EventId = "",
     address: Address = None,
 ) -> None:
     """Tell a running server what one customer did; it counts in the next answer.
 
-    Example: recsys event --user 42 --type purchase --item 1029743
+    Example: recsys event --user 42 --type purchase --item 1029743 --price 2.49 --currency EUR
     """
-    from serving.client import RecsysClient  # not at the top: gRPC takes long to load
-
     one = Event(
         event_id or uuid4().hex, kind, utc_now(), ItemId(item), user, visitor, session, quantity,
-        attribution_token=token,
+        price, currency, order_id, channel, outlet, token, rating, query, category, campaign_id,
     )  # fmt: skip
-    one.check()
-    with _asking(address) as to, RecsysClient(to, channels=1, timeout_ms=TIMEOUT_MS) as client:
-        result = client.write_events([one])
-    for rejected in result.rejected:
-        raise InvalidInput(rejected.field, rejected.message, "an event that can be used")
-    what = "recorded" if result.accepted else "known already"
-    print(f"{what}: {kind} of {item}, up to position {result.position} of the log")
+    _send(one, user_agent, address)
 
 
 @app.command()
@@ -186,12 +216,27 @@ def _settings(**flags: Any) -> ServingSettings:
     return read_settings(**flags)
 
 
+def _send(one: Event, user_agent: str, address: str | None) -> None:
+    """Send an event and say what became of it. Raises InvalidInput where it cannot be used."""
+    one.check()
+    with _client(address) as client:
+        result = client.write_events([one], user_agents=[user_agent])
+    for rejected in result.rejected:
+        raise InvalidInput(rejected.field, rejected.message, "an event that can be used")
+    what = "recorded" if result.accepted else "known already"
+    of = f" of {one.item_id}" if one.item_id else ""
+    print(f"{what}: {one.type}{of}, up to position {result.position} of the log")
+
+
 @contextmanager
-def _asking(address: str | None) -> Iterator[str]:
-    """Give the address to ask; say what to do where no server answers there."""
+def _client(address: str | None) -> Iterator[RecsysClient]:
+    """Give a client of a server; say what to do where none answers there."""
+    from serving.client import RecsysClient  # not at the top: gRPC takes long to load
+
     to = address or _settings().address
     try:
-        yield to
+        with RecsysClient(to, channels=1, timeout_ms=TIMEOUT_MS) as client:
+            yield client
     except Unavailable as error:
         if error.reason not in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
             raise
@@ -202,19 +247,29 @@ def _asking(address: str | None) -> Iterator[str]:
         ) from error
 
 
+def _print_json(answer: Recommendation) -> None:
+    print(printable_json(orjson.dumps(answer).decode()))
+
+
 def _print(answer: Recommendation) -> None:
     console = Console(highlight=False)
-    table = Table("", "Item", "Id", "Score", "Why", title=f"{answer.placement} ({answer.tier})")
+    title = printable(f"{answer.placement} ({answer.tier})")
+    table = Table("", "Item", "Id", "Score", "Why", title=Text(title, style="table.title"))
     for item in answer.items:
-        score = f"{item.score:.3f}"
-        cells = (str(item.position), item.title or item.item_id, item.item_id, score)
-        table.add_row(*cells, item.reason.text)
+        name = item.title or item.item_id
+        cells = (str(item.position), name, item.item_id, f"{item.score:.3f}", item.reason.text)
+        table.add_row(*(Text(printable(cell)) for cell in cells))
     console.print(table)
-    console.print(f"release {answer.bundle_version}", style="dim")
+    for line in _remarks(answer):
+        console.print(Text(printable(line)), soft_wrap=True)
+
+
+def _remarks(answer: Recommendation) -> Iterator[str]:
+    yield f"release {answer.bundle_version}"
     if answer.degraded:
-        console.print(f"degraded: {answer.degraded}; the customer was taken as unknown")
+        yield f"degraded: {answer.degraded}; the customer was taken as unknown"
     if answer.missing_ids:
-        console.print(f"not in this release: {', '.join(answer.missing_ids)}", markup=False)
+        yield f"not in this release: {', '.join(answer.missing_ids)}"
 
 
 @contextmanager

@@ -94,14 +94,20 @@ class Client:
         return client_codec.decode_recommendation(response)
 
     async def write_events(
-        self, events: Sequence[Event], sent_time: datetime | None = None
+        self,
+        events: Sequence[Event],
+        sent_time: datetime | None = None,
+        *,
+        user_agents: Sequence[str] = (),
     ) -> WriteResult:
         """Record at most 1,000 events durably, and return what became of them.
 
         sent_time: what the clock behind the events' times shows now; where that is wrong, the
         times are corrected by the difference to the server's.
+        user_agents: the User-Agent behind each event, in their order, empty where none is known;
+        the server tells robots by it and does not keep it.
         """
-        request = client_codec.encode_events(events, sent_time)
+        request = client_codec.encode_events(events, sent_time, user_agents=user_agents)
         response = await self._call(next(self._events).WriteEvents, request)
         return client_codec.decode_write_result(response)
 
@@ -165,14 +171,20 @@ class RecsysClient:
         return client_codec.decode_recommendation(response)
 
     def write_events(
-        self, events: Sequence[Event], sent_time: datetime | None = None
+        self,
+        events: Sequence[Event],
+        sent_time: datetime | None = None,
+        *,
+        user_agents: Sequence[str] = (),
     ) -> WriteResult:
         """Record at most 1,000 events durably, and return what became of them.
 
         sent_time: what the clock behind the events' times shows now; where that is wrong, the
         times are corrected by the difference to the server's.
+        user_agents: the User-Agent behind each event, in their order, empty where none is known;
+        the server tells robots by it and does not keep it.
         """
-        request = client_codec.encode_events(events, sent_time)
+        request = client_codec.encode_events(events, sent_time, user_agents=user_agents)
         response = self._call(next(self._events).WriteEvents, request)
         return client_codec.decode_write_result(response)
 

@@ -13,7 +13,7 @@ import structlog
 from recsys.errors import Unavailable
 from recsys.events import Event, Position, Record
 from serving.clock import Clock
-from serving.log.event_log import EventLog, Rejected
+from serving.log.event_log import Appended, EventLog, Rejected
 from serving.metrics import EventMetrics, Registry
 from serving.state.store import StateStore
 
@@ -91,7 +91,7 @@ class Ingest:
         """Record events durably, apply them, and keep the rejected ones aside."""
         records = [Record(event) for event in valid]
         started = perf_counter()
-        appended = await self._log.append(records, self._aside(rejected))
+        appended = await self._appended(records, rejected)
         durable_at = perf_counter()
         self._metrics.append_seconds.observe(durable_at - started)
         new = appended.new
@@ -123,6 +123,15 @@ class Ingest:
         while self._late and self._late[0][0] <= applied:
             _, durable_at = self._late.popleft()
             self._metrics.lag_seconds.observe(now - durable_at)
+
+    async def _appended(
+        self, records: Sequence[Record], rejected: Sequence[RejectedEvent]
+    ) -> Appended:
+        try:
+            return await self._log.append(records, self._aside(rejected))
+        except Unavailable as error:
+            self._metrics.refused.labels(error.reason).inc(len(records) + len(rejected))
+            raise
 
     async def _apply(self, records: Sequence[Record], durable_at: float) -> None:
         try:

@@ -14,7 +14,19 @@ LIKELY_AHEAD = timedelta(minutes=5)
 
 MOST_TOKEN_BYTES = 512
 AHEAD_WANTED = "a time at most one day ahead of the server's clock"
+ID_WANTED = "a text, or a whole number with at most 15 digits"
 TOKEN_WANTED = f"at most {MOST_TOKEN_BYTES} bytes of printable text"
+_MOST_EXACT = 2.0**53
+
+
+def may_be_id(value: object) -> bool:
+    """Return whether a value of JSON names something: a text, a number with one text, or nothing.
+
+    An object or a list is no name, and a fraction or a number beyond 2^53 has several texts.
+    """
+    if isinstance(value, float):
+        return value.is_integer() and abs(value) < _MOST_EXACT
+    return value is None or (isinstance(value, (str, int)) and not isinstance(value, bool))
 
 
 def counted_time(time: datetime, now: datetime) -> datetime:

@@ -24,6 +24,9 @@ HELP = {
     "recsys_events_unapplied_total": (
         "Events acknowledged while the customers' state was away; they are applied later."
     ),
+    "recsys_events_refused_total": (
+        "Events that the log did not take, by why; nothing of them is kept, senders repeat them."
+    ),
     "recsys_log_append_seconds": (
         "Time from handing a request's events to the log until they are durable."
     ),
@@ -32,8 +35,10 @@ HELP = {
     "recsys_records_drained_total": "Records moved from the log to the lake.",
     "recsys_records_trimmed_total": "Records deleted from the log, held by lake and state.",
     "recsys_customers_written_total": "Times that the lake's customers table was written.",
+    "recsys_item_numbers": "Numbers given to items in the lake, of 16,777,214 that there are.",
     "recsys_quarantine_events": "Rejected events that wait to be fixed or dropped.",
     "recsys_upkeep_failures_total": "Work beside serving that failed and is tried again.",
+    "recsys_states_damaged_total": "Customers read as unknown because their state was damaged.",
     "recsys_grpc_requests_total": "Calls that have ended, by method and status code.",
     "recsys_grpc_request_seconds": "Time of a call inside the server.",
     "recsys_recommendations_total": "Queries for recommendations.",
@@ -56,12 +61,16 @@ _PREFIX = "recsys_"
 
 @dataclass(frozen=True, slots=True)
 class EventMetrics:
-    """The way of events into log and state, as one worker sees it."""
+    """The way of events into log and state, as one worker sees it.
+
+    refused: by reason: LOG_BUSY, where too many wait already, LOG_UNAVAILABLE, LOG_CLOSED.
+    """
 
     accepted: Counter
     duplicate: Counter
     rejected: Counter
     unapplied: Counter
+    refused: Counter
     append_seconds: Histogram
     lag_seconds: Histogram
     queue_lines: Gauge
@@ -75,6 +84,7 @@ class EventMetrics:
             duplicate=events.labels("duplicate"),
             rejected=events.labels("rejected"),
             unapplied=_counter(registry, "recsys_events_unapplied_total"),
+            refused=_counter(registry, "recsys_events_refused_total", "reason"),
             append_seconds=_histogram(registry, "recsys_log_append_seconds", _APPEND_BUCKETS),
             lag_seconds=_histogram(registry, "event_to_recommendation_lag_seconds", _LAG_BUCKETS),
             queue_lines=_gauge(registry, "recsys_log_queue_lines"),
@@ -117,6 +127,18 @@ class AnswerMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class StateMetrics:
+    """Customers' states as they are read."""
+
+    damaged: Counter
+
+    @classmethod
+    def of(cls, registry: Registry) -> Self:
+        """Return new metrics in a registry."""
+        return cls(damaged=_counter(registry, "recsys_states_damaged_total"))
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseMetrics:
     """Releases that a worker met."""
 
@@ -146,6 +168,7 @@ class UpkeepMetrics:
     failures: Counter
     position: Gauge
     quarantined: Gauge
+    item_numbers: Gauge
 
     @classmethod
     def of(cls, registry: Registry) -> Self:
@@ -157,6 +180,7 @@ class UpkeepMetrics:
             failures=_counter(registry, "recsys_upkeep_failures_total", "work"),
             position=_gauge(registry, "recsys_log_position", "mark"),
             quarantined=_gauge(registry, "recsys_quarantine_events"),
+            item_numbers=_gauge(registry, "recsys_item_numbers"),
         )
 
 

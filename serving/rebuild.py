@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import compress
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Self, TypeVar
 
 import numpy as np
@@ -21,6 +19,7 @@ from recsys.events import Position
 from recsys.state import ENTRY, HEADER, UserState
 from serving.lake.by_customer import PastCustomer, PastCustomers
 from serving.lake.newer import NewerEvents
+from serving.lake.spill import spill_folder
 from serving.log.records import microseconds
 from serving.settings import ServingSettings
 from serving.standing_in import JobState, Told, state_for_job
@@ -150,9 +149,9 @@ class Rebuild:
         """Look at every customer, and then for states of nobody; return what was met."""
         certain = await self._certain()
         base = await self._in_thread(lambda: self._newer.begin(certain))
-        with TemporaryDirectory(prefix=".rebuild-", dir=self._settings.data_folder) as spill:
+        with spill_folder(self._settings.data_folder) as spill:
             past = PastCustomers(
-                self._settings.lake_folder, base, latest=self._latest, spill_folder=Path(spill)
+                self._settings.lake_folder, base, latest=self._latest, spill_folder=spill
             )
             await self._compare_past(past, told)
         await self._compare_new()

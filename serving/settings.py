@@ -17,13 +17,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from recsys.errors import InvalidInput, NotFound
+from recsys.data_folder import SETTINGS_FILE_VARIABLE, own_settings_file
+from recsys.errors import InvalidInput
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS
 from recsys.robots import RobotRule
 from serving.lake.keeping import Keeping
 
 DEFAULTS = Path(__file__).parent / "config" / "serving.toml"
-OWN_FILE = "RECSYS_SERVING_CONFIG"
 MOST_WORKERS_UNASKED = 2
 
 Milliseconds = Annotated[int, Field(gt=0, le=60_000)]
@@ -69,7 +69,9 @@ class ServingSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Return where values come from, the strongest first."""
-        files = TomlConfigSettingsSource(settings_cls, toml_file=[DEFAULTS, *_own_files()])
+        own = own_settings_file(os.environ)
+        named = [DEFAULTS, own] if own else [DEFAULTS]
+        files = TomlConfigSettingsSource(settings_cls, toml_file=named)
         return init_settings, env_settings, files
 
     @field_validator("host")
@@ -132,6 +134,11 @@ class ServingSettings(BaseSettings):
         return self.data_folder / "releases"
 
     @property
+    def rejects_folder(self) -> Path:
+        """The folder of imported rows that could not be used."""
+        return self.data_folder / "rejects"
+
+    @property
     def secret_file(self) -> Path:
         """The key of hashed ids."""
         return self.data_folder / "secret"
@@ -146,27 +153,18 @@ def read_settings(**flags: Any) -> ServingSettings:
     try:
         return ServingSettings(**{key: value for key, value in flags.items() if value is not None})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(OWN_FILE, str(error), "a valid TOML file") from error
+        raise InvalidInput(SETTINGS_FILE_VARIABLE, str(error), "a valid TOML file") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         unknown = first["type"] == "extra_forbidden"  # of a file: other variables are passed over
-        named = os.environ.get(OWN_FILE, DEFAULTS.name)
+        named = os.environ.get(SETTINGS_FILE_VARIABLE, DEFAULTS.name)
         wanted = f"a known key in {named}" if unknown else _wanted(first["msg"])
         raise InvalidInput(key, first.get("input"), wanted, reason="BAD_SETTING") from error
 
 
 def _wanted(message: str) -> str:
     return message.removeprefix("Value error, ").removeprefix("Input should be ")
-
-
-def _own_files() -> list[Path]:
-    named = os.environ.get(OWN_FILE)
-    if not named:
-        return []
-    if not Path(named).is_file():
-        raise NotFound(f"{OWN_FILE} names {named}, which is no file", reason="NO_SETTINGS_FILE")
-    return [Path(named)]
 
 
 def _is_loopback(host: str) -> bool:

@@ -105,7 +105,7 @@ class Archive:
         return await self._in_thread(lambda: self._trimmed(applied_through))
 
     async def measure(self, metrics: UpkeepMetrics) -> None:
-        """Note how far the log has come, and what waits in quarantine."""
+        """Note how far the log has come, what waits in quarantine, and how many items there are."""
         await self._in_thread(lambda: self._measured(metrics))
 
     def _measured(self, metrics: UpkeepMetrics) -> None:
@@ -113,6 +113,7 @@ class Archive:
         metrics.position.labels("drained").set(self._tail.drained_through)
         metrics.position.labels("trimmed").set(self._tail.trimmed_through)
         metrics.quarantined.set(self._tail.n_quarantined())
+        metrics.item_numbers.set(self._lake.last_row() + 1)
 
     def _drained_when_due(self) -> Moved | None:
         waiting = self._drain.waiting()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from recsys.data_folder import data_folder_of
 from recsys.errors import NotFound, RecsysError
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS, PlacementConfig, read_placements
 from recsys.releases import Move, read_pointer
@@ -35,15 +36,7 @@ GATE_FAILED = 3
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
-DataFolder = Annotated[
-    Path,
-    typer.Option(
-        "--data-folder",
-        envvar="RECSYS_DATA_FOLDER",
-        file_okay=False,
-        help="Where everything is kept.",
-    ),
-]
+DataFolder = Annotated[Path | None, typer.Option("--data-folder", help="Where everything is kept.")]
 SettingsFile = Annotated[
     Path,
     typer.Option("--settings", envvar="RECSYS_TRAINING_SETTINGS", help="TOML file of settings."),
@@ -65,12 +58,10 @@ TrackingUri = Annotated[
     ),
 ]
 
-_DATA = Path("data")
-
 
 @app.command()
 def train(
-    data_folder: DataFolder = _DATA,
+    data_folder: DataFolder = None,
     settings: SettingsFile = DEFAULT_SETTINGS,
     placements: PlacementsFile = DEFAULT_PLACEMENTS,
     override: Overrides = None,
@@ -86,8 +77,9 @@ def train(
     from training.train import train as run_training
 
     console = Console()
+    folder = data_folder_of(data_folder, os.environ)
     job = TrainingJob(
-        data_folder, _settings(settings, override), read_placements(placements), _now, tracking_uri
+        folder, _settings(settings, override), read_placements(placements), _now, tracking_uri
     )
     before = read_pointer(job.releases)
     try:
@@ -95,7 +87,7 @@ def train(
     except KeyboardInterrupt as interrupt:
         _stopped(before, read_pointer(job.releases))
         raise typer.Exit(INTERRUPTED) from interrupt
-    _tell(console, outcome, data_folder)
+    _tell(console, outcome, folder)
     if not outcome.verdict.passed:
         raise typer.Exit(GATE_FAILED)
 
@@ -103,7 +95,7 @@ def train(
 @app.command()
 def evaluate(
     version: Annotated[str, typer.Argument(help="A release; empty for what is served.")] = "",
-    data_folder: DataFolder = _DATA,
+    data_folder: DataFolder = None,
     settings: SettingsFile = DEFAULT_SETTINGS,
     placements: PlacementsFile = DEFAULT_PLACEMENTS,
     override: Overrides = None,
@@ -117,51 +109,54 @@ def evaluate(
 
     With --again the settings are measured anew on the present lake, and nothing is kept.
     """
-    console = Console()
+    console, folder = Console(), data_folder_of(data_folder, os.environ)
     if again:
-        _measure(console, data_folder, _settings(settings, override), read_placements(placements))
+        _measure(console, folder, _settings(settings, override), read_placements(placements))
         return
     from training.report import rendered
 
-    chosen = version or read_pointer(data_folder / "releases")
+    chosen = version or read_pointer(folder / "releases")
     if chosen is None:
         raise NotFound("no release is served yet; `recsys train` makes one", reason="NO_RELEASE")
     console.print(f"Measured when release {chosen} was trained:\n")
-    console.print(rendered(folder_of_releases.stored_report(data_folder, chosen)))
+    console.print(rendered(folder_of_releases.stored_report(folder, chosen)))
 
 
 @app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="A release of `recsys releases`.")],
-    data_folder: DataFolder = _DATA,
+    data_folder: DataFolder = None,
     tracking_uri: TrackingUri = "",
 ) -> None:
     """Serve a release from now on; a running server follows within a second.
 
     Example: recsys promote 20260131-040000
     """
-    move = folder_of_releases.promote(data_folder / "releases", version, now=_now())
-    _moved(move, data_folder, tracking_uri)
+    folder = data_folder_of(data_folder, os.environ)
+    move = folder_of_releases.promote(folder / "releases", version, now=_now())
+    _moved(move, folder, tracking_uri)
 
 
 @app.command()
-def rollback(data_folder: DataFolder = _DATA, tracking_uri: TrackingUri = "") -> None:
+def rollback(data_folder: DataFolder = None, tracking_uri: TrackingUri = "") -> None:
     """Serve again what was served before.
 
     Example: recsys rollback
     """
-    move = folder_of_releases.rollback(data_folder / "releases", now=_now())
-    _moved(move, data_folder, tracking_uri)
+    folder = data_folder_of(data_folder, os.environ)
+    move = folder_of_releases.rollback(folder / "releases", now=_now())
+    _moved(move, folder, tracking_uri)
 
 
 @app.command()
-def releases(data_folder: DataFolder = _DATA) -> None:
+def releases(data_folder: DataFolder = None) -> None:
     """List the releases, newest first, and which one is served.
 
     Example: recsys releases
     """
     console = Console()
-    found = folder_of_releases.releases(data_folder / "releases")
+    folder = data_folder_of(data_folder, os.environ)
+    found = folder_of_releases.releases(folder / "releases")
     if not found:
         console.print("There is no release yet; `recsys train` makes one.")
         return
@@ -174,19 +169,21 @@ def releases(data_folder: DataFolder = _DATA) -> None:
     for name in placements:
         table.add_column(name, justify="right", no_wrap=True)
     for one in found:
-        served = "served" if one.current else ""
-        if one.manifest is None:
-            table.add_row(one.version, served, "unreadable")
-            continue
-        kept = one.manifest
-        scores = [kept.metrics.get(f"{name}_ndcg_at_10") for name in placements]
-        table.add_row(
-            one.version,
-            served,
-            f"{kept.counts.get('n_events', 0):,}",
-            *("" if score is None else f"{score:.3f}".removeprefix("0") for score in scores),
-        )
+        table.add_row(*_cells(one, placements))
     console.print(table)
+
+
+def _cells(release: folder_of_releases.Release, placements: Sequence[str]) -> Iterator[str]:
+    """Yield what the list of releases says of one."""
+    yield release.version
+    yield "served" if release.current else ""
+    if release.manifest is None:
+        yield "unreadable"
+        return
+    yield f"{release.manifest.counts.get('n_events', 0):,}"
+    for name in placements:
+        score = release.manifest.metrics.get(f"{name}_ndcg_at_10")
+        yield "" if score is None else f"{score:.3f}".removeprefix("0")
 
 
 def _settings(path: Path, override: list[str] | None) -> TrainingSettings:
@@ -208,7 +205,8 @@ def _tell(console: Console, outcome: Outcome, data_folder: Path) -> None:
     console.print(f"\nThe gate {'agrees' if passed else 'says no'}:", style="bold")
     for line in outcome.verdict.lines():
         console.print(f"  {escape(line)}", highlight=False)
-    folder = "" if data_folder == _DATA else f" --data-folder {data_folder}"
+    usual = data_folder == data_folder_of(None, os.environ)
+    folder = "" if usual else f" --data-folder {data_folder}"
     if passed:
         console.print(f"\nRelease {outcome.version} is served from now on.", style="bold")
         console.print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -78,24 +79,12 @@ def evaluate(
 
     A visit's table comes a second and third time for items bought before and not.
     """
-
-    def judged(name: str) -> list[tuple[Table, Mapping[str, Values]]]:
-        rng = np.random.default_rng(seed)
-        parts = [
-            _parts(bundle, split, placements[name], name, most_cases=most_cases, rng=rng)
-            for bundle, split in trials
-        ]
-        whole = {part: pooled([one[part] for one in parts if part in one]) for part in PARTS}
-        n_items = len(trials[0][0].catalog)
-        return [
-            table_of(part, one, n_items, rng)
-            for part, one in whole.items()
-            if one and len(one.cases.targets.rows)
-        ]
-
+    tables = partial(_tables, trials, seed=seed, most_cases=most_cases)
     # Placements are independent, and most of their time is spent outside the interpreter's lock.
     with ThreadPoolExecutor(THREADS) as pool:
-        found = [pair for pairs in pool.map(judged, placements) for pair in pairs]
+        found = [
+            pair for pairs in pool.map(tables, placements, placements.values()) for pair in pairs
+        ]
     values = {table.placement: gained for table, gained in found if table.part == "all"}
     instants = tuple(str(split.instant) for _, split in trials)
     return Evaluation(
@@ -103,6 +92,24 @@ def evaluate(
         {name: gained[BLEND] for name, gained in values.items()},
         {name: gained[POPULAR] for name, gained in values.items()},
     )
+
+
+def _tables(
+    trials: Sequence[Trial], name: str, config: PlacementConfig, *, seed: int, most_cases: int
+) -> list[tuple[Table, Mapping[str, Values]]]:
+    """Return the tables of one placement, each with what every case gained by each source."""
+    rng = np.random.default_rng(seed)
+    parts = [
+        _parts(bundle, split, config, name, most_cases=most_cases, rng=rng)
+        for bundle, split in trials
+    ]
+    whole = {part: pooled([one[part] for one in parts if part in one]) for part in PARTS}
+    n_items = len(trials[0][0].catalog)
+    return [
+        table_of(part, one, n_items, rng)
+        for part, one in whole.items()
+        if one and len(one.cases.targets.rows)
+    ]
 
 
 def _parts(

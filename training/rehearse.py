@@ -28,7 +28,7 @@ from training.settings import TrainingSettings
 Placements = Mapping[str, PlacementConfig]
 
 
-class Progress(Protocol):
+class StepListener(Protocol):
     """Hears of the steps of a run."""
 
     def step(self, name: str) -> AbstractContextManager[None]:
@@ -52,7 +52,7 @@ def rehearse(
     catalog: Catalog,
     placements: Placements,
     settings: TrainingSettings,
-    progress: Progress,
+    progress: StepListener,
 ) -> Rehearsal:
     """Return the recipe and blends that validation chose, and how they do on the test window."""
     validation, *tests = windows_of(interactions, settings)

@@ -70,7 +70,7 @@ class Tracker:
 
         Raises Unavailable, as does every method of the run.
         """
-        with _said_as_unavailable(self.client, NOTHING_TRAINED):
+        with _said_as_mlflow_unavailable(self.client, NOTHING_TRAINED):
             started = self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags))
             for key, value in params.items():
                 self.client.log_param(started.info.run_id, key, str(value)[:MOST_PARAM_CHARACTERS])
@@ -78,7 +78,7 @@ class Tracker:
 
     def crown(self, release: str) -> bool:
         """Point the alias `champion` at the registered version of a release; False if none is."""
-        with _said_as_unavailable(self.client, "What is served is as said above"):
+        with _said_as_mlflow_unavailable(self.client, "What is served is as said above"):
             versions: Any = self.client.search_model_versions(f"name = '{MODEL}'")
             for version in versions:
                 if version.tags.get(RELEASE_TAG) == release:
@@ -105,7 +105,7 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            with _said_as_unavailable(self.client, "The run itself went through"):
+            with _said_as_mlflow_unavailable(self.client, "The run itself went through"):
                 self.client.set_terminated(self.run_id, "FINISHED")
             return
         killed = issubclass(kind, (KeyboardInterrupt, SystemExit))
@@ -118,7 +118,7 @@ class Run:
         from mlflow.entities import Param
 
         params = [Param(name, str(value)) for name, value in values.items()]
-        with _said_as_unavailable(self.client, NOTHING_PUBLISHED):
+        with _said_as_mlflow_unavailable(self.client, NOTHING_PUBLISHED):
             self.client.log_batch(self.run_id, params=params)
 
     def metrics(self, values: Mapping[str, float], now_ms: int) -> None:
@@ -126,23 +126,23 @@ class Run:
         from mlflow.entities import Metric
 
         numbers = [Metric(name, float(value), now_ms, 0) for name, value in values.items()]
-        with _said_as_unavailable(self.client, NOTHING_PUBLISHED):
+        with _said_as_mlflow_unavailable(self.client, NOTHING_PUBLISHED):
             self.client.log_batch(self.run_id, metrics=numbers)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Add tags."""
-        with _said_as_unavailable(self.client, NOTHING_PUBLISHED):
+        with _said_as_mlflow_unavailable(self.client, NOTHING_PUBLISHED):
             for name, value in values.items():
                 self.client.set_tag(self.run_id, name, value[:5_000])
 
     def files(self, folder: Path, place: str) -> None:
         """Copy a folder's files to a place among the run's artifacts."""
-        with _said_as_unavailable(self.client, NOTHING_PUBLISHED):
+        with _said_as_mlflow_unavailable(self.client, NOTHING_PUBLISHED):
             self.client.log_artifacts(self.run_id, str(folder), place)
 
     def register(self, release: str, place: str, tags: Mapping[str, str]) -> str:
         """Register the artifact at `place` as a new model version, and return its number."""
-        with _said_as_unavailable(self.client, NOTHING_PUBLISHED):
+        with _said_as_mlflow_unavailable(self.client, NOTHING_PUBLISHED):
             if not self.client.search_registered_models(f"name = '{MODEL}'"):
                 self.client.create_registered_model(MODEL)
             registered = self.client.create_model_version(
@@ -155,7 +155,9 @@ class Run:
 
     def crown(self, version: str) -> None:
         """Point the alias `champion` at a registered version."""
-        with _said_as_unavailable(self.client, "The new release is served; its alias is missing"):
+        with _said_as_mlflow_unavailable(
+            self.client, "The new release is served; its alias is missing"
+        ):
             self.client.set_registered_model_alias(MODEL, CHAMPION, version)
 
 
@@ -176,7 +178,7 @@ def _knock(uri: str) -> None:
 
 
 @contextmanager
-def _said_as_unavailable(client: MlflowClient, consequence: str) -> Iterator[None]:
+def _said_as_mlflow_unavailable(client: MlflowClient, consequence: str) -> Iterator[None]:
     """Raise Unavailable for what the store cannot do inside the block; a disk speaks itself."""
     from mlflow.exceptions import MlflowException
 

@@ -25,7 +25,7 @@ from training.learn import Models, fit_models
 from training.lock import training_lock
 from training.measures import Report
 from training.record import TrainingJob, manifest_of_run, params_of, record
-from training.rehearse import Placements, Progress, Rehearsal, rehearse
+from training.rehearse import Placements, Rehearsal, StepListener, rehearse
 from training.releases import keep_report, manifest_of, publish
 from training.settings import TrainingSettings, recipe_settings
 from training.tracking import Run, Tracker
@@ -47,7 +47,7 @@ class Outcome:
     champion: str | None
 
 
-def train(job: TrainingJob, progress: Progress) -> Outcome:
+def train(job: TrainingJob, progress: StepListener) -> Outcome:
     """Learn from the lake, judge what was learned, and publish it if the gate agrees.
 
     Whatever stops the run, nothing is half published and what was served is served on. Raises
@@ -64,7 +64,7 @@ def train(job: TrainingJob, progress: Progress) -> Outcome:
 
 
 def measure(
-    data_folder: Path, settings: TrainingSettings, placements: Placements, progress: Progress
+    data_folder: Path, settings: TrainingSettings, placements: Placements, progress: StepListener
 ) -> Report:
     """Return what the settings are worth on the present lake; nothing is kept."""
     with threadpool_limits(1, user_api="blas"):
@@ -74,12 +74,12 @@ def measure(
 
 
 def _trained(
-    job: TrainingJob, dataset: Dataset, run: Run, draft: Path, progress: Progress
+    job: TrainingJob, dataset: Dataset, run: Run, draft: Path, progress: StepListener
 ) -> Outcome:
     """Run the steps between an open tracker and a release."""
     settings, version = job.settings, draft.name
     rehearsal = rehearse(dataset.interactions, dataset.catalog, job.placements, settings, progress)
-    champion = _champion(job, dataset, progress)
+    report, champion = rehearsal.evaluation.report, _champion(job, dataset, progress)
     with progress.step("learn from everything"):
         customers = _everybody(dataset)
         models = fit_models(dataset.interactions, customers, rehearsal.recipe, settings)
@@ -95,21 +95,14 @@ def _trained(
         number = record(job, run, bundle, draft, rehearsal, verdict)
     if verdict.passed:
         with progress.step("publish"):
-            keep_report(job.data_folder, version, rehearsal.evaluation.report)
-            _publish(job, draft)
+            _publish(job, draft, report)
             run.crown(number)
-    return Outcome(
-        version,
-        rehearsal.evaluation.report,
-        verdict,
-        bundle.manifest.digest,
-        run.run_id,
-        choice,
-        champion.version if champion else None,
-    )
+    served = champion.version if champion else None
+    return Outcome(version, report, verdict, bundle.manifest.digest, run.run_id, choice, served)
 
 
-def _publish(job: TrainingJob, draft: Path) -> None:
+def _publish(job: TrainingJob, draft: Path, report: Report) -> None:
+    keep_report(job.data_folder, draft.name, report)
     publish(
         job.releases,
         draft,
@@ -120,7 +113,7 @@ def _publish(job: TrainingJob, draft: Path) -> None:
     )
 
 
-def _read_and_open(job: TrainingJob, progress: Progress) -> tuple[Tracker, Dataset]:
+def _read_and_open(job: TrainingJob, progress: StepListener) -> tuple[Tracker, Dataset]:
     """Read the lake, then open the tracker; without enough to learn from there is no tracker.
 
     Not side by side: Ctrl-C while two threads import can leave Python's import lock held for good.
@@ -130,7 +123,7 @@ def _read_and_open(job: TrainingJob, progress: Progress) -> tuple[Tracker, Datas
         return Tracker.open(job.data_folder, job.tracking_uri), dataset
 
 
-def _read(data_folder: Path, settings: TrainingSettings, progress: Progress) -> Dataset:
+def _read(data_folder: Path, settings: TrainingSettings, progress: StepListener) -> Dataset:
     """Return what there is to learn from. Raises NotReady where that is too little."""
     with progress.step("read the lake"):
         dataset = read_dataset(data_folder / "lake", settings.robots.rule())
@@ -168,7 +161,7 @@ def _index(models: Models, customers: Customers, settings: TrainingSettings) -> 
     )
 
 
-def _champion(job: TrainingJob, dataset: Dataset, progress: Progress) -> Champion | None:
+def _champion(job: TrainingJob, dataset: Dataset, progress: StepListener) -> Champion | None:
     """Return what is served, its recipe rehearsed on the same past where it is another.
 
     The champion's own models have seen the test window, so recipes are compared, not bundles.
@@ -252,7 +245,7 @@ def _full_disk() -> Iterator[None]:
 
 
 class _Silent:
-    """Progress that nobody hears of."""
+    """Hears of the steps of a run, and says nothing."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

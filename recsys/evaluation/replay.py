@@ -74,12 +74,7 @@ def cases_of(
     BASKET: the first basket of two items or more of each customer in the window; a random half
     is the seeds, the rest the targets.
     """
-    bought = split.future.of_kind(EventType.PURCHASE)
-    pairs = _distinct(bought.users, bought.items)
-    if situation is Situation.BASKET:
-        pairs = _first_baskets(bought)
-    if situation is Situation.DISCOVERY:
-        pairs = pairs[~split.had_bought(pairs)]
+    pairs = _bought_in(situation, split)
     asking = _present(owners_of(pairs), split) & _present(split.past.users, split)
     drawn = rng.choice(np.flatnonzero(asking), min(most, int(asking.sum())), replace=False)
     users: Rows = np.sort(drawn).astype(np.int32)
@@ -117,6 +112,15 @@ def joined(parts: Sequence[tuple[range, Candidates]]) -> Candidates:
         np.concatenate([found.scores for _, found in parts]),
         np.concatenate([found.signals for _, found in parts]),
     )
+
+
+def _bought_in(situation: Situation, split: Split) -> Keys:
+    """Return the (user, item) pairs of the window's purchases that a situation is about."""
+    bought = split.future.of_kind(EventType.PURCHASE)
+    if situation is Situation.BASKET:
+        return _first_baskets(bought)
+    pairs = _distinct(bought.users, bought.items)
+    return pairs[~split.had_bought(pairs)] if situation is Situation.DISCOVERY else pairs
 
 
 def _present(users: Rows, split: Split) -> Mask:

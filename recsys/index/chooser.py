@@ -65,21 +65,29 @@ def choose_index(
     """
     bench = _Bench(items, known, vectors, k, clock)
     flat = FaissIndex.build(items, known, IndexPlan(IndexKind.FLAT, 0, FLAT_EXACT_BELOW))
-    trials = [bench.trial(flat)]
-    if trials[0].ms > SLOW_MS:
-        graph = build_faiss(items, IndexKind.HNSW)
-        for depth in DEPTHS:
-            plan = IndexPlan(IndexKind.HNSW, depth, 0.0)
-            trials.append(bench.trial(FaissIndex(graph, plan, flat.exact)))
-            if trials[-1].recall >= recall_floor:
-                break
-        good = [trial for trial in trials if trial.recall >= recall_floor]
-        best = min(good, key=lambda trial: trial.ms, default=trials[0])
-        if best.plan.kind is IndexKind.HNSW:
-            share = bench.exact_below(graph, best.plan, recall_floor, rng)
-            plan = IndexPlan(IndexKind.HNSW, best.plan.search_depth, share)
-            return Choice(FaissIndex(graph, plan, flat.exact), best.recall, tuple(trials))
-    return Choice(flat, trials[0].recall, tuple(trials))
+    trial = bench.trial(flat)
+    alone = Choice(flat, trial.recall, (trial,))
+    return _beside_graph(alone, bench, recall_floor, rng) if trial.ms > SLOW_MS else alone
+
+
+def _beside_graph(
+    flat: Choice, bench: _Bench, recall_floor: float, rng: np.random.Generator
+) -> Choice:
+    """Return the faster of the flat index and a graph that reaches the floor, if any does."""
+    graph, exact = build_faiss(bench.items, IndexKind.HNSW), flat.index.exact
+    trials = [*flat.trials]
+    for depth in DEPTHS:
+        plan = IndexPlan(IndexKind.HNSW, depth, 0.0)
+        trials.append(bench.trial(FaissIndex(graph, plan, exact)))
+        if trials[-1].recall >= recall_floor:
+            break
+    good = [trial for trial in trials if trial.recall >= recall_floor]
+    best = min(good, key=lambda trial: trial.ms, default=trials[0])
+    if best.plan.kind is IndexKind.FLAT:
+        return Choice(flat.index, flat.recall, tuple(trials))
+    share = bench.exact_below(graph, best.plan, recall_floor, rng)
+    plan = IndexPlan(IndexKind.HNSW, best.plan.search_depth, share)
+    return Choice(FaissIndex(graph, plan, exact), best.recall, tuple(trials))
 
 
 def recall_of(

@@ -56,14 +56,22 @@ def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
 
 
 def encode_events(
-    events: Sequence[Event], sent_time: datetime | None = None
+    events: Sequence[Event],
+    sent_time: datetime | None = None,
+    *,
+    user_agents: Sequence[str] = (),
 ) -> event_pb.WriteEventsRequest:
     """Return the request that records these events. sent_time: the sender's clock, if it counts.
 
-    Raises InvalidInput where something has a type or characters that cannot be sent.
+    user_agents: one for each event, empty where none is known; none at all for none of them.
+    Raises InvalidInput where something has a type or characters that cannot be sent, or there are
+    more or fewer user agents than events.
     """
+    agents = _one_each(user_agents, len(events))
     with _said_as_invalid():
-        request = event_pb.WriteEventsRequest(events=[_encode_event(event) for event in events])
+        request = event_pb.WriteEventsRequest(
+            events=[_encode_event(*pair) for pair in zip(events, agents, strict=True)]
+        )
         if sent_time is not None:
             request.sent_time.FromDatetime(sent_time)
         return request
@@ -105,7 +113,17 @@ def _said_as_invalid() -> Iterator[None]:
         raise InvalidInput("request", str(error), "values of the types the method names") from error
 
 
-def _encode_event(event: Event) -> event_pb.Event:
+def _one_each(user_agents: Sequence[str], n_events: int) -> Sequence[str]:
+    """Return a user agent for each event. Raises InvalidInput where some are missing."""
+    if isinstance(user_agents, str) or len(user_agents) not in (0, n_events):
+        came = user_agents if isinstance(user_agents, str) else len(user_agents)
+        raise InvalidInput(
+            "user_agents", came, f"a list with one text for each of {n_events} events"
+        )
+    return user_agents or [""] * n_events
+
+
+def _encode_event(event: Event, user_agent: str) -> event_pb.Event:
     time = Timestamp()
     time.FromDatetime(event.time)
     return event_pb.Event(
@@ -128,6 +146,7 @@ def _encode_event(event: Event) -> event_pb.Event:
         category=event.category,
         campaign_id=event.campaign_id,
         robot=event.robot,
+        user_agent=user_agent,
     )
 
 

@@ -15,8 +15,13 @@ from recsys.events import LEAST_QUANTITY, MOST_QUANTITY, QUANTITY_WANTED, RATING
 from recsys.ids import MAX_ID_BYTES
 from serving.importing.mapping import FieldMapping
 from serving.importing.normal import as_mask, numbers, plain
+from serving.importing.tables import Batch
+from serving.intake import ID_WANTED
 
 _DIGITS = 4
+_IDS = (
+    "event_id", "item_id", "user_id", "visitor_id", "session_id", "order_id", "campaign_id",
+)  # fmt: skip
 _MOST_SHOWN = 64
 
 
@@ -57,6 +62,15 @@ def faults_of(checks: Sequence[Check], n_rows: int) -> tuple[Mask, list[Fault]]:
         ]
         good[rows] = False
     return good, sorted(faults, key=lambda fault: fault.row)
+
+
+def kinds_of_ids(batch: Batch, mapping: FieldMapping) -> list[Check]:
+    """Return the demands that ids are texts: JSON may hold a list or an object in their place."""
+    return [
+        Check(name, batch.no_text[column], batch.rows.column(column), ID_WANTED)
+        for name in _IDS
+        if (column := mapping.columns.get(name, "")) in batch.no_text
+    ]
 
 
 def source(mapping: FieldMapping, name: str, batch: pa.RecordBatch) -> pa.Array | None:

@@ -12,7 +12,7 @@ import typer
 from recsys.errors import InvalidInput
 from recsys.events import Position, RecordKind
 from serving.clock import utc_now
-from serving.importing.delivery import deliver, log_path, tidy
+from serving.importing.delivery import deliver, tidy
 from serving.importing.job import ImportCounts, Imported, import_file
 from serving.importing.mapping import EVENT_COLUMNS, FieldMapping, parse_flags, read_mapping
 from serving.importing.prepared import ImportJob, Shape
@@ -21,7 +21,7 @@ from serving.importing.report import Report
 from serving.lake.files import check_openable
 from serving.log.records import ITEM_FIELDS
 from serving.log.writer import Writer
-from serving.settings import read_settings
+from serving.settings import ServingSettings, read_settings
 
 import_app = typer.Typer(
     no_args_is_help=True,
@@ -45,15 +45,7 @@ Constants = Annotated[
     list[str] | None,
     typer.Option("--constant", metavar="FIELD=VALUE", help="One value for all rows; repeatable."),
 ]
-DataFolder = Annotated[
-    Path,
-    typer.Option(
-        "--data-folder",
-        envvar="RECSYS_DATA_FOLDER",
-        file_okay=False,
-        help="Where everything is kept.",
-    ),
-]
+DataFolder = Annotated[Path | None, typer.Option("--data-folder", help="Where everything is kept.")]
 
 _MOST_SHIFTED = 36_500
 
@@ -76,7 +68,6 @@ Format = Annotated[
     ),
 ]
 
-_DEFAULT_FOLDER = Path("data")
 _INTERRUPTED = 130
 
 
@@ -88,7 +79,7 @@ def events(
     constant: Constants = None,
     shift_days: Shift = 0,
     shape: Format = None,
-    data_folder: DataFolder = _DEFAULT_FOLDER,
+    data_folder: DataFolder = None,
 ) -> None:
     """Import what customers did: purchases, views, clicks.
 
@@ -102,8 +93,9 @@ def events(
     if shape and (mapping or column or constant):
         raise InvalidInput("--format", shape.value, "no mapping beside it: its fields are known")
     fields = replace(_mapping(mapping, column, constant), shift_days=shift_days)
-    job = ImportJob(RecordKind.EVENT, fields, data_folder / "rejects", utc_now, shape)
-    _import(files, job, data_folder)
+    settings = read_settings(data_folder=data_folder)
+    job = ImportJob(RecordKind.EVENT, fields, settings.rejects_folder, utc_now, shape)
+    _import(files, job, settings)
 
 
 @import_app.command("catalog", epilog=f"Fields: {', '.join(ITEM_FIELDS)}.")
@@ -112,7 +104,7 @@ def catalog(
     mapping: MappingFile = None,
     column: Columns = None,
     constant: Constants = None,
-    data_folder: DataFolder = _DEFAULT_FOLDER,
+    data_folder: DataFolder = None,
 ) -> None:
     """Import what the shop sells: items with title, category, price.
 
@@ -121,8 +113,9 @@ def catalog(
     An item imported again is replaced by its newest row.
     """
     fields = _mapping(mapping, column, constant)
-    job = ImportJob(RecordKind.ITEM, fields, data_folder / "rejects", utc_now)
-    _import(files, job, data_folder)
+    settings = read_settings(data_folder=data_folder)
+    job = ImportJob(RecordKind.ITEM, fields, settings.rejects_folder, utc_now)
+    _import(files, job, settings)
 
 
 def _mapping(
@@ -135,20 +128,19 @@ def _mapping(
     )
 
 
-def _import(files: Sequence[Path], job: ImportJob, data_folder: Path) -> None:
+def _import(files: Sequence[Path], job: ImportJob, settings: ServingSettings) -> None:
     """Import the files one after the other, bring them to the lake, and say what became of them."""
     for file in files:
         check_there(file)
-    settings = read_settings(data_folder=data_folder)
     check_openable(settings.lake_folder)
-    writer = Writer(log_path(data_folder), clock=utc_now)
+    writer = Writer(settings.log_file, clock=utc_now)
     report = Report()
     try:
         finished = [_one(file, job, writer, report) for file in files]
         writer.close()  # frees the event ids that it remembers
         last = max((one.last_position for one in finished), default=Position(0))
         with report.delivering(last) as delivery:
-            deliver(data_folder, last, delivery)
+            deliver(settings.data_folder, last, delivery)
         report.total(finished)
         with report.tidying():
             tidy(settings)

@@ -55,11 +55,11 @@ class Imported:
     skipped: Mapping[str, int] = field(default_factory=Counter)
 
 
-Progress = Callable[[ImportCounts, int | None], None]
+OnBatch = Callable[[ImportCounts, int | None], None]
 """Told, after each durable batch, the counts so far and how many rows the file has, if known."""
 
 
-def import_file(file: Path, job: ImportJob, *, writer: Writer, progress: Progress) -> Imported:
+def import_file(file: Path, job: ImportJob, *, writer: Writer, progress: OnBatch) -> Imported:
     """Append the rows of a file to the log, batch by durable batch, and return the counts.
 
     Stopped anywhere, it can be run again: events that are in are duplicates then.

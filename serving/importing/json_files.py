@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
@@ -25,6 +26,7 @@ from serving.importing.tables import (
     Table,
     kind_of,
 )
+from serving.intake import may_be_id
 
 _BOM = b"\xef\xbb\xbf"
 _MOST_VALUE = 16 << 20
@@ -133,9 +135,14 @@ def _batch(documents: Documents, names: Sequence[str]) -> Batch:
     """Return the objects as columns: these names, or all keys where none."""
     rows = documents.found
     keys = names or list(dict.fromkeys(key for row in rows for key in row))
-    columns = [_column([row.get(key) for row in rows]) for key in keys]
+    columns, no_text = [], {}
+    for key in keys:
+        values = [row.get(key) for row in rows]
+        columns.append(_column(values))
+        if not _is_plain(columns[-1], values):
+            no_text[key] = np.array([not may_be_id(value) for value in values])
     table = pa.RecordBatch.from_arrays(columns, list(keys))
-    return Batch(table, documents.lines, documents.broken)
+    return Batch(table, documents.lines, documents.broken, no_text)
 
 
 def _texts(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -220,5 +227,15 @@ def _column(values: list[Any]) -> pa.Array:
     return pa.array(plain, pa.string())
 
 
+def _is_plain(column: pa.Array, values: list[Any]) -> bool:
+    """Return whether a column holds texts alone, or whole numbers alone."""
+    kind = column.type
+    if pa.types.is_string(kind):
+        return all(value is None or isinstance(value, str) for value in values)
+    return bool(pa.types.is_null(kind) or pa.types.is_integer(kind))
+
+
 def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+    """Return a value as JSON; a whole number without a point, as `normal.texts` has it."""
+    whole = isinstance(value, float) and may_be_id(value)
+    return orjson.dumps(int(value) if whole else value).decode()  # type: ignore[call-overload]

@@ -13,6 +13,7 @@ from pathlib import Path
 from recsys.errors import InvalidInput
 from recsys.events import Event, Record, RecordKind
 from serving.clock import Clock
+from serving.importing.checks import faults_of, kinds_of_ids
 from serving.importing.events import events_of
 from serving.importing.items import items_of
 from serving.importing.json_files import Documents, is_json, row_batches
@@ -98,11 +99,15 @@ def _table_source(file: Path, job: ImportJob) -> Source:
 
 def _of_rows(table: Table, mapping: FieldMapping, job: ImportJob) -> Iterator[Prepared]:
     for batch in table.batches():
+        checks = kinds_of_ids(batch, mapping)
+        good, unfit = faults_of(checks, batch.rows.num_rows)
+        kept = batch.take(good) if unfit else batch
         if job.kind is RecordKind.EVENT:
-            lines, faults = events_of(batch, mapping, job.clock())
+            lines, faults = events_of(kept, mapping, job.clock())
         else:
-            lines, faults = items_of(batch, mapping)
-        yield Prepared(lines, rejects_of(batch, faults), _n_rows(batch))
+            lines, faults = items_of(kept, mapping)
+        rejects = [*rejects_of(replace(batch, broken=()), unfit), *rejects_of(kept, faults)]
+        yield Prepared(lines, rejects, _n_rows(batch))
 
 
 def _n_rows(batch: Batch) -> int:

@@ -64,7 +64,7 @@ class RejectsFile:
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        with self._said_as_unavailable():
+        with self._said_as_unwritten():
             self.path = self._own()
             self.path.unlink(missing_ok=True)
         return self
@@ -85,13 +85,13 @@ class RejectsFile:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            with self._said_as_unavailable():
+            with self._said_as_unwritten():
                 self._file.close()
 
     def write(self, rejects: Sequence[Reject]) -> None:
         """Write rejected rows; they are in the file on return."""
         if rejects:
-            with self._said_as_unavailable():
+            with self._said_as_unwritten():
                 file = self._opened()
                 file.writelines(self._line(reject) for reject in rejects)
                 file.flush()
@@ -114,7 +114,7 @@ class RejectsFile:
         return orjson.dumps(document, default=str, option=orjson.OPT_APPEND_NEWLINE)
 
     @contextmanager
-    def _said_as_unavailable(self) -> Iterator[None]:
+    def _said_as_unwritten(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

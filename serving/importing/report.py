@@ -12,8 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from recsys.events import Position
 from serving.importing.delivery import Delivery
-from serving.importing.job import ImportCounts, Imported
-from serving.importing.job import Progress as OnBatch
+from serving.importing.job import ImportCounts, Imported, OnBatch
 from serving.terminal import printable
 
 _SECONDS_BETWEEN_LINES = 5.0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 import pyarrow as pa
+
+from recsys.arrays import Mask
 
 BATCH_ROWS = 50_000
 BLOCK_BYTES = 8 << 20
@@ -32,11 +36,22 @@ class Batch:
     lines: of each row, its line in a text file, its place in a JSON array or its row number in
         Parquet, from 1.
     broken: lines met on the way that are no rows.
+    no_text: of columns that hold such, which rows hold neither a text nor a whole number.
     """
 
     rows: pa.RecordBatch
     lines: Sequence[int]
     broken: Sequence[Broken] = ()
+    no_text: Mapping[str, Mask] = field(default_factory=dict)
+
+    def take(self, chosen: Mask) -> Self:
+        """Return the batch with some of its rows alone."""
+        return replace(
+            self,
+            rows=self.rows.filter(pa.array(chosen)),
+            lines=np.asarray(self.lines)[chosen].tolist(),
+            no_text={name: mask[chosen] for name, mask in self.no_text.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from recsys.events import Position
-from serving.lake.lake import said_as_unavailable
+from serving.lake.engine import bounded_engine
+from serving.lake.lake import said_as_lake_unavailable
 from serving.lake.replay import COLUMNS, event_files, packed_events
 from serving.state.changes import REMEMBERED, joined, states_of
 from serving.state.keys import IdKind
@@ -75,7 +76,7 @@ class PastCustomers:
 
     def count_events(self) -> int:
         """Return how many events there are. Raises Unavailable."""
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             return sum(
                 batch.column(0)[0].as_py() for batch in self._asked(f"SELECT count(*) {_FILES}")
             )
@@ -83,7 +84,7 @@ class PastCustomers:
     def in_steps(self) -> Iterator[list[PastCustomer]]:
         """Yield some whole customers after the other. Raises Unavailable."""
         held: PastCustomer | None = None
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             for batch in self._asked(_ORDERED):
                 customers = _customers(pa.Table.from_batches([batch]))
                 if held is not None and customers[0].owner == held.owner:
@@ -99,14 +100,13 @@ class PastCustomers:
         """Yield what the engine answers, but for empty batches."""
         if not DeltaTable.is_deltatable(str(self._table)):
             return
-        limits = {"memory_limit": _MOST_MEMORY, "temp_directory": str(self._spill_folder)}
         given: dict[str, Any] = {
             "through": self._through,
             "latest": self._latest,
             "types": sorted(kind.value for kind in REMEMBERED),
         }
         try:
-            with duckdb.connect(config={**limits, "preserve_insertion_order": False}) as engine:
+            with bounded_engine(self._spill_folder, memory=_MOST_MEMORY) as engine:
                 engine.register("events", event_files(self._table))
                 answer = engine.sql(sql, params=given).to_arrow_reader(_ROWS_A_BATCH)
                 yield from (batch for batch in answer if batch.num_rows)

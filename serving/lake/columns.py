@@ -38,7 +38,7 @@ _INSTANT = pa.timestamp("us", tz="UTC")
 
 def event_columns(rows: RawRows) -> pa.Table:
     """Return the event records of the log as rows of `schema.EVENTS`. Raises Unavailable."""
-    with _said_as_unavailable(rows):
+    with _said_as_no_columns(rows):
         found = _parsed(rows, _EVENT_JSON)
         time = found["time"].cast(_INSTANT)
         received = pa.chunked_array([pa.array(rows.received).cast(_INSTANT)])
@@ -48,7 +48,7 @@ def event_columns(rows: RawRows) -> pa.Table:
 
 def item_columns(rows: RawRows) -> pa.Table:
     """Return the item records of the log as rows of `schema.ITEMS`. Raises Unavailable."""
-    with _said_as_unavailable(rows):
+    with _said_as_no_columns(rows):
         return _table(rows, _parsed(rows, _ITEM_JSON), schema.ITEMS, {})
 
 
@@ -81,7 +81,7 @@ def _longest_line(rows: RawRows) -> int:
 
 
 @contextmanager
-def _said_as_unavailable(rows: RawRows) -> Iterator[None]:
+def _said_as_no_columns(rows: RawRows) -> Iterator[None]:
     """Raise Unavailable for what in the log cannot be read as columns inside the block."""
     try:
         yield

@@ -5,7 +5,6 @@ DuckDB reads the events' files and writes what it cannot hold to disk, so memory
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from recsys.events import EVENT_TYPES
 from recsys.robots import BROWSING, RobotRule
 from serving.lake.commits import COMPRESSED, NO_HOOKS, durable_commit
 from serving.lake.customers_sql import COUNTED, CUSTOMERS, STEPS, SUSPECTS
+from serving.lake.engine import lake_engine
 from serving.lake.files import data_files
 from serving.lake.schema import CUSTOMERS as COLUMNS
 
-MEMORY = "512MB"
 EVENTS_A_PART = 1_000_000
 """Events whose customers are looked at for robots together, or one customer's: about 100 MB."""
 _ROWS_A_BATCH = 65_536
@@ -32,15 +31,11 @@ _EVENTS_VERSION, _RULE = "events_version", "robot_rule"
 
 
 class CustomersTable:
-    """The table, and how it is made from the events beside it; for one thread at a time.
+    """The table, and how it is made from the events beside it; for one thread at a time."""
 
-    spill: a folder for what memory cannot hold, while the table is made.
-    """
-
-    def __init__(self, events: Path, customers: Path, spill: Path) -> None:
+    def __init__(self, events: Path, customers: Path) -> None:
         self._events = events
         self._customers = customers
-        self._spill = spill
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._stopped = False
 
@@ -56,16 +51,15 @@ class CustomersTable:
         written = DeltaTable(self._customers)
         if all(written.transaction_version(name) == number for name, number in basis.items()):
             return False
-        shutil.rmtree(self._spill, ignore_errors=True)  # of a process that was killed
         try:
-            with duckdb.connect(config=_bounded(self._spill)) as self._engine:
+            # One thread: cores are for the workers.
+            with lake_engine(self._events.parent, threads=1) as self._engine:
                 rows = self._rows(self._engine, data_files(self._events, events), rule)
                 _overwrite(self._customers, rows, basis)
         except (duckdb.Error, pa.ArrowException) as error:
             raise OSError(f"the customers table cannot be made: {error}") from error
         finally:
             self._engine = None
-            shutil.rmtree(self._spill, ignore_errors=True)
         return True
 
     def stop(self) -> None:
@@ -101,16 +95,6 @@ class CustomersTable:
     def _check_going(self) -> None:
         if self._stopped:
             raise duckdb.InterruptException("it was stopped")
-
-
-def _bounded(spill: Path) -> dict[str, str | bool | int | float | list[str]]:
-    """Return the settings of an engine that leaves cores and memory to the workers."""
-    return {
-        "memory_limit": MEMORY,
-        "temp_directory": str(spill),
-        "threads": 1,
-        "preserve_insertion_order": False,
-    }
 
 
 def _robots(engine: duckdb.DuckDBPyConnection, rule: RobotRule) -> pa.Table:

@@ -8,18 +8,16 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from recsys.events import RecordKind
 from serving.lake.columns import event_columns
+from serving.lake.engine import lake_engine
 from serving.lake.history import lake_files, view_of_files
-from serving.lake.lake import said_as_unavailable
+from serving.lake.lake import said_as_lake_unavailable
 from serving.log.records import microseconds
 from serving.log.tail import LogTail
 
 LATE = timedelta(hours=1)
 VERY_LATE = timedelta(days=1)
-_MEMORY = "512MB"
 
 _FILES = "SELECT *, time::DATE AS day FROM files WHERE position <= $drained"
 _COUNTED = """
@@ -61,16 +59,19 @@ class EventStatistics:
 
 
 def event_statistics(tail: LogTail, lake_folder: Path, first: datetime) -> EventStatistics:
-    """Return what the events with a time from `first` on add up to. Raises Unavailable."""
+    """Return what the events with a time from `first` on add up to; other days are not read.
+
+    first: UTC. Raises Unavailable.
+    """
     drained = tail.drained_through
     rest = event_columns(tail.rows(RecordKind.EVENT, drained, tail.last_position()))
-    files = lake_files(lake_folder / "events")
+    files = lake_files(lake_folder / "events", first.date())
     asked = {
         "first": microseconds(first),
         "late": LATE // timedelta(microseconds=1),
         "very_late": VERY_LATE // timedelta(microseconds=1),
     }
-    with said_as_unavailable(), duckdb.connect(config={"memory_limit": _MEMORY}) as engine:
+    with said_as_lake_unavailable(), lake_engine(lake_folder) as engine:
         engine.register("rest", rest)
         sources = "FROM rest"
         if files:

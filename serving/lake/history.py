@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from deltalake import DeltaTable
 
 from recsys.events import EventType, Position, RecordKind
 from serving.lake.columns import event_columns
+from serving.lake.engine import lake_engine
 from serving.lake.files import data_files
-from serving.lake.lake import said_as_unavailable
+from serving.lake.lake import said_as_lake_unavailable
 from serving.log.tail import LogTail
 
 Row = dict[str, Any]
@@ -96,17 +98,17 @@ class EventHistory:
             "who": wanted.who,
             "limit": limit,
         }
-        with said_as_unavailable(), duckdb.connect() as engine:
+        with said_as_lake_unavailable(), lake_engine(self._table.parent) as engine:
             view_of_files(engine, files)
             rows = engine.sql(_BETWEEN, params=asked).to_arrow_table()
         return list(rows.to_pylist())[::-1]
 
 
-def lake_files(table: Path) -> list[str]:
-    """Return the files of a table as it is now; none where there is no table."""
-    with said_as_unavailable():
+def lake_files(table: Path, first_day: date = date.min) -> list[str]:
+    """Return the files of a table as it is now, from a day on; none where there is no table."""
+    with said_as_lake_unavailable():
         found = DeltaTable.is_deltatable(str(table))
-        return data_files(table, DeltaTable(table)) if found else []
+        return data_files(table, DeltaTable(table), first_day) if found else []
 
 
 def view_of_files(engine: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:

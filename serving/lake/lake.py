@@ -29,7 +29,6 @@ from serving.lake.retention import drop_days, sweep_commits, sweep_files
 
 _DRAIN = "drain"
 _NUMBERED = "vocabulary"
-_SPILL = ".spill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Lake:
         self.items = folder / "items"
         self.vocabulary = folder / "vocabulary"
         self.customers = folder / "customers"
-        self._counting = CustomersTable(self.events, self.customers, folder / _SPILL)
+        self._counting = CustomersTable(self.events, self.customers)
 
     def open(self) -> list[Path]:
         """Make missing tables, and return files of a torn last commit that were moved aside.
@@ -66,7 +65,7 @@ class Lake:
         Raises InvalidInput besides, for a path that the engine cannot open.
         """
         check_openable(self.events.parent)
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             make_private(self.events.parent)
             synced(self.events.parent.parent)  # the name of the lake itself, however it came about
             torn = [path for table in self._tables() for path in repair(table)]
@@ -82,7 +81,7 @@ class Lake:
         Item numbers go first and events last: a reader of the three tables never meets an
         event of an item without a number.
         """
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             self._append_vocabulary(drawn)
             _append(self.items, drawn.items, "position", {_DRAIN: drawn.position})
             _append(self.events, drawn.events, "position", {_DRAIN: drawn.position})
@@ -92,19 +91,19 @@ class Lake:
 
         Yields after each step of bounded work; records may be appended between two.
         """
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             if keeping.events_days:
                 drop_days(self.events, (now - timedelta(days=keeping.events_days)).date())
         yield
         for table in self._facts():
-            with said_as_unavailable():
+            with said_as_lake_unavailable():
                 steps = steps_of(table)
             for step in steps:
-                with said_as_unavailable():
+                with said_as_lake_unavailable():
                     compact(table, step)
                 yield
         for table in self._tables():
-            with said_as_unavailable():
+            with said_as_lake_unavailable():
                 sweep_files(table, keeping.versions)
                 sweep_commits(table, now - keeping.versions)
             yield
@@ -114,7 +113,7 @@ class Lake:
 
         It may run in another thread, beside every other method but `open`.
         """
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             return self._counting.write(rule)
 
     def stop(self) -> None:
@@ -123,13 +122,13 @@ class Lake:
 
     def last_row(self) -> int:
         """Return the highest item number the lake holds, -1 for none."""
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             done = DeltaTable(self.vocabulary).transaction_version(_NUMBERED)
         return -1 if done is None else done
 
     def versions(self) -> dict[str, int]:
         """Return the present version of each table, by its name."""
-        with said_as_unavailable():
+        with said_as_lake_unavailable():
             return {table.name: DeltaTable(table).version() for table in self._tables()}
 
     def _facts(self) -> Sequence[Path]:
@@ -145,7 +144,7 @@ class Lake:
             _append(self.vocabulary, drawn.vocabulary, "item_row", done)
 
 
-class said_as_unavailable:  # noqa: N801 - reads as a statement
+class said_as_lake_unavailable:  # noqa: N801 - reads as a statement
     """Raises Unavailable for what the disk or an engine cannot do inside the block."""
 
     def __enter__(self) -> None:
@@ -189,14 +188,7 @@ def _append(path: Path, rows: pa.Table, numbered_by: str, done: dict[str, int]) 
     )
     with durable_commit(path) as opened:
         if "day" in rows.schema.names:
-            opened.create_write_transaction(
-                added_by_day(path, rows),
-                mode="append",
-                schema=opened.schema(),
-                partition_by=["day"],
-                commit_properties=marks,
-                post_commithook_properties=NO_HOOKS,
-            )
+            _add_by_day(path, opened, rows, marks)
         else:
             write_deltalake(
                 opened,
@@ -206,3 +198,14 @@ def _append(path: Path, rows: pa.Table, numbered_by: str, done: dict[str, int]) 
                 commit_properties=marks,
                 post_commithook_properties=NO_HOOKS,
             )
+
+
+def _add_by_day(path: Path, table: DeltaTable, rows: pa.Table, marks: CommitProperties) -> None:
+    table.create_write_transaction(
+        added_by_day(path, rows),
+        mode="append",
+        schema=table.schema(),
+        partition_by=["day"],
+        commit_properties=marks,
+        post_commithook_properties=NO_HOOKS,
+    )

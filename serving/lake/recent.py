@@ -12,8 +12,9 @@ import pyarrow as pa
 from recsys.events import RecordKind
 from serving.lake import schema
 from serving.lake.columns import event_columns
+from serving.lake.engine import lake_engine
 from serving.lake.history import lake_files
-from serving.lake.lake import said_as_unavailable
+from serving.lake.lake import said_as_lake_unavailable
 from serving.log.tail import LogTail
 
 _NEWEST = """
@@ -30,7 +31,7 @@ def recent_customers(log_file: Path, lake_folder: Path, limit: int) -> list[str]
     To be sent an e-mail is no event of theirs. Raises Unavailable when log or lake cannot be read.
     """
     waiting = _waiting(log_file) if log_file.exists() else schema.EVENTS.empty_table()
-    with said_as_unavailable(), duckdb.connect() as engine:
+    with said_as_lake_unavailable(), lake_engine(lake_folder) as engine:
         # The log first: what is drained meanwhile is in the lake by the time that is read.
         engine.register("waiting", waiting)
         _make_drained(engine, lake_folder / "events")

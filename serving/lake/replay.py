@@ -18,7 +18,7 @@ from recsys.state import Entries, packed, ties_of
 from serving.lake import schema
 from serving.lake.columns import event_columns
 from serving.lake.files import data_files
-from serving.lake.lake import said_as_unavailable
+from serving.lake.lake import said_as_lake_unavailable
 from serving.log.tail import LogTail
 from serving.state.changes import REMEMBERED, PackedEvents
 from serving.state.keys import IdKind
@@ -89,7 +89,7 @@ def _events_between(
     lake_folder: Path, after: Position, through: Position
 ) -> Iterator[PackedEvents]:
     """Yield the lake's events with after < position <= through, in steps, in no certain order."""
-    with said_as_unavailable():
+    with said_as_lake_unavailable():
         table = lake_folder / "events"
         if not DeltaTable.is_deltatable(str(table)):
             return

@@ -19,7 +19,8 @@ from serving.shapes.shaped import (
     Document,
     Shaped,
     Shaping,
-    digest_of,
+    event_id_of,
+    id_of,
     instant_of_count,
     mapping_of,
     mappings_of,
@@ -95,8 +96,8 @@ class _Hit:
         """
         if self.name == "purchase" and self.order_id:
             who = self.visitor_id or self.user_id
-            return digest_of("ga4", self.name, who, self.order_id, place, item_id)
-        return digest_of("ga4", *self.identity, place, item_id)
+            return event_id_of("ga4", self.name, who, self.order_id, place, item_id)
+        return event_id_of("ga4", *self.identity, place, item_id)
 
 
 def events_of_ga4(document: Document, *, now: datetime | None = None) -> list[Event]:
@@ -163,7 +164,7 @@ def _of_visit(hit: _Hit) -> Event:
 
 
 def _of_item(hit: _Hit, place: int, item: Document) -> Event:
-    item_id = text_of(item.get("item_id"))
+    item_id = id_of(item, "item_id")
     pieces = number_of("quantity", item.get("quantity")) if hit.name in _WITH_PIECES else None
     return Event(
         hit.event_id(place, item_id),
@@ -190,8 +191,8 @@ def _of_export(row: Document) -> _Hit:
         for param in mappings_of("event_params", row.get("event_params"))
     }
     ecommerce = mapping_of(row.get("ecommerce"))
-    visitor_id = text_of(row.get("user_pseudo_id"))
-    user_id = text_of(row.get("user_id"))
+    visitor_id = id_of(row, "user_pseudo_id")
+    user_id = id_of(row, "user_id")
     somebody(user_id, visitor_id)
     return _Hit(
         name=text_of(row["event_name"]),
@@ -200,7 +201,7 @@ def _of_export(row: Document) -> _Hit:
         visitor_id=visitor_id,
         params=params,
         items=mappings_of("items", row.get("items")),
-        order_id=text_of(ecommerce.get("transaction_id")) or text_of(params.get("transaction_id")),
+        order_id=id_of(ecommerce, "transaction_id") or id_of(params, "transaction_id"),
         channel=_CHANNELS.get(text_of(row.get("platform")).upper(), Channel.UNSPECIFIED),
         robot=False,
         identity=(visitor_id or user_id, *(text_of(row.get(key)) for key in _IDENTITY)),
@@ -220,8 +221,11 @@ def _of_protocol(payload: Document, place: int, now: datetime | None) -> _Hit:
     stamp = event.get("timestamp_micros", payload.get("timestamp_micros"))
     if stamp is None and now is None:
         raise InvalidInput("timestamp_micros", None, "when it was, in microseconds since 1970")
-    user_id, client_id = text_of(payload.get("user_id")), text_of(payload.get("client_id"))
-    visitor_id = client_id or text_of(payload.get("app_instance_id"))
+    user_id, client_id = (
+        id_of(payload, "user_id"),
+        id_of(payload, "client_id"),
+    )
+    visitor_id = client_id or id_of(payload, "app_instance_id")
     somebody(user_id, visitor_id)
     name = text_of(event.get("name"))
     return _Hit(
@@ -231,7 +235,7 @@ def _of_protocol(payload: Document, place: int, now: datetime | None) -> _Hit:
         visitor_id=visitor_id,
         params=params,
         items=mappings_of("params.items", params.get("items")),
-        order_id=text_of(params.get("transaction_id")),
+        order_id=id_of(params, "transaction_id"),
         channel=Channel.WEB if client_id else Channel.APP,
         robot=is_robot(text_of(payload.get("user_agent"))),
         identity=(visitor_id or user_id, name, stamp or now, place),

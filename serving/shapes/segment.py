@@ -20,7 +20,8 @@ from serving.shapes.shaped import (
     Document,
     Shaped,
     Shaping,
-    digest_of,
+    event_id_of,
+    id_of,
     instant_of_text,
     mapping_of,
     mappings_of,
@@ -105,7 +106,7 @@ class _Call:
         rated = number_of("rating", product.get("rating")) if kind is EventType.RATING else None
         return self.event(
             kind,
-            item_id=ItemId(text_of(product.get("product_id")) or text_of(product.get("sku"))),
+            item_id=ItemId(id_of(product, "product_id") or id_of(product, "sku")),
             quantity=1.0 if pieces is None else pieces,
             price=number_of("price", product.get("price")),
             rating=rated,
@@ -160,7 +161,7 @@ def _shaped(call: Document, path: str, now: datetime | None) -> Shaped:
 
 def _alone(call: _Call) -> Event:
     """Return the event of a call that is about no product."""
-    campaign = text_of(call.properties.get("campaign_id")) if call.name in OF_EMAILS else ""
+    campaign = id_of(call.properties, "campaign_id") if call.name in OF_EMAILS else ""
     query = text_of(call.properties.get("query")) if call.name == "products searched" else ""
     return call.event(_ALONE[call.name], campaign_id=campaign, query=query)
 
@@ -183,17 +184,20 @@ def _take_products(call: _Call, shaping: Shaping) -> None:
 def _read(name: str, call: Document, now: datetime | None) -> _Call:
     """Return a call with what all its events share. Raises InvalidInput."""
     context, properties = mapping_of(call.get("context")), mapping_of(call.get("properties"))
-    user_id, visitor_id = text_of(call.get("userId")), text_of(call.get("anonymousId"))
+    user_id, visitor_id = (
+        id_of(call, "userId"),
+        id_of(call, "anonymousId"),
+    )
     somebody(user_id, visitor_id)
     common = Event(
-        text_of(call.get("messageId")) or _digest(call),
+        id_of(call, "messageId") or _digest(call),
         EventType.IMPRESSION,
         _time(call, now),
         ItemId(""),
         user_id,
         visitor_id,
         currency=text_of(properties.get("currency")),
-        order_id=text_of(properties.get("order_id")) if name in OF_PRODUCTS else "",
+        order_id=id_of(properties, "order_id") if name in OF_PRODUCTS else "",
         channel=Channel.EMAIL if name in OF_EMAILS else _channel(call, context),
         attribution_token=text_of(properties.get("attribution_token")),
         robot=is_robot(text_of(context.get("userAgent"))),
@@ -204,7 +208,7 @@ def _read(name: str, call: Document, now: datetime | None) -> _Call:
 def _digest(call: Document) -> str:
     """Return an id for a call without one: of all it says but when it travelled."""
     said = {name: value for name, value in call.items() if name not in ("sentAt", "receivedAt")}
-    return digest_of("segment", said)
+    return event_id_of("segment", said)
 
 
 def _channel(call: Document, context: Document) -> Channel:

@@ -14,7 +14,7 @@ import orjson
 
 from recsys.errors import InvalidInput
 from recsys.events import Event
-from serving.intake import checked_token
+from serving.intake import ID_WANTED, checked_token, may_be_id
 
 Document = Mapping[str, Any]
 """A JSON object as it came."""
@@ -101,6 +101,14 @@ def text_of(value: object) -> str:
     return "" if text in _NOTHING else text
 
 
+def id_of(document: Document, name: str) -> str:
+    """Return the id of this name, also a whole number; empty for none. Raises InvalidInput."""
+    value = document.get(name)
+    if not may_be_id(value):
+        raise InvalidInput(name, value, ID_WANTED)
+    return text_of(value)
+
+
 def number_of(name: str, value: object) -> float | None:
     """Return a number, also from its text; None for nothing. Raises InvalidInput."""
     if value is None or value == "":
@@ -151,7 +159,7 @@ def instant_of_text(name: str, value: object) -> datetime:
         raise InvalidInput(name, value, "a time as ISO 8601 text") from error
 
 
-def digest_of(*parts: object) -> str:
+def event_id_of(*parts: object) -> str:
     """Return an event id made of what identifies an event: the same parts, the same id."""
     try:
         said = orjson.dumps(parts, default=str, option=orjson.OPT_SORT_KEYS)

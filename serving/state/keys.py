@@ -1,4 +1,4 @@
-"""Ids as keyed hashes: the one place where what Redis and logs may see is made."""
+"""Ids as keyed hashes: the one place where what Redis may see is made."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ and a rebuild removes them.
 """
 
 SECRET_BYTES = 32
+_ID_BYTES = 16
 
 
 class IdKind(StrEnum):
@@ -92,8 +93,9 @@ class StateKeys:
 
     def customer(self, kind: IdKind, external_id: str) -> StateKey:
         """Return the key of whoever has this id of this kind."""
-        hashed = self._hashed(external_id, kind.value, n_bytes=16)
-        return StateKey(f"{self.prefix}{FORMAT}:{{{hashed}}}")
+        key, person = self.secret.value, kind.value.encode()
+        hashed = blake2b(external_id.encode(), digest_size=_ID_BYTES, key=key, person=person)
+        return StateKey(f"{self.prefix}{FORMAT}:{{{hashed.hexdigest()}}}")
 
     def of_event(self, event: Event) -> StateKey:
         """Return the one key an event is applied under: its most durable id's."""
@@ -120,15 +122,6 @@ class StateKeys:
         if named is None or not key.startswith(self.prefix):
             return False
         return int(named[1] or 1) <= FORMAT
-
-    def hashed_for_logs(self, external_id: str) -> str:
-        """Return 16 letters and digits that stand for an id in logs; they are no key."""
-        return self._hashed(external_id, "logs", n_bytes=8)
-
-    def _hashed(self, external_id: str, purpose: str, *, n_bytes: int) -> str:
-        key, person = self.secret.value, purpose.encode()
-        hashed = blake2b(external_id.encode(), digest_size=n_bytes, key=key, person=person)
-        return hashed.hexdigest()
 
 
 def most_durable(event: Event) -> tuple[IdKind, str]:

@@ -20,6 +20,7 @@ from recsys.errors import Unavailable
 from recsys.events import Position, Record
 from recsys.state import UserState
 from serving.clock import Clock, utc_now
+from serving.metrics import Registry, StateMetrics
 from serving.state.address import RedisAddress
 from serving.state.changes import Change, PackedEvents, changes_of, latest_credible
 from serving.state.keys import StateKey, StateKeys
@@ -45,7 +46,7 @@ class RedisSettings:
     """How Redis is used.
 
     read_timeout_ms: after this a read gives up.
-    write_timeout_ms: the same for each call that writes, and for `ping`.
+    write_timeout_ms: the same for each call that writes.
     connect_timeout_ms: for opening one connection.
     connections: most for reading; writing has a quarter of them, at least two.
     expiry_days: a customer without events for this long is forgotten; >= 1.
@@ -78,7 +79,6 @@ class RedisStateStore:
     No call is ever cancelled inside the client: a caller who gives up leaves a task that ends by
     its socket's timeout, so an answer cannot reach the wrong caller and no connection leaks.
 
-    damaged_states: customers read so far whose bytes were no state; they count as unknown.
     incomplete: whether the store said at the last read that it has lost customers, or is being
         filled anew.
     """
@@ -90,7 +90,9 @@ class RedisStateStore:
         settings: RedisSettings | None = None,
         *,
         clock: Clock = utc_now,
+        metrics: StateMetrics | None = None,
     ) -> None:
+        self._metrics = metrics or StateMetrics.of(Registry())
         self._settings = settings or RedisSettings()
         self._address = address
         self._keys = keys
@@ -103,7 +105,6 @@ class RedisStateStore:
         names = (_APPLIED_THROUGH, _FILLING)
         self._marks = [StateKey(keys.shared(name)) for name in names]
         self._running: set[asyncio.Task[Any]] = set()
-        self.damaged_states = 0
         self.incomplete = False
 
     @property
@@ -189,10 +190,6 @@ class RedisStateStore:
             if not cursor:
                 return
 
-    async def ping(self) -> None:
-        """Return when Redis answers."""
-        await self._written(self._writes.ping())
-
     async def close(self) -> None:
         """Give every connection back, after what is under way has ended."""
         if self._running:
@@ -248,7 +245,7 @@ class RedisStateStore:
         try:
             return UserState.from_bytes(raw)
         except ValueError:
-            self.damaged_states += 1
+            self._metrics.damaged.inc()
             return UserState.unknown()
 
 

@@ -42,10 +42,6 @@ class StateStore(Protocol):
         """
         ...
 
-    async def ping(self) -> None:
-        """Return when the store answers."""
-        ...
-
     async def close(self) -> None:
         """Give every connection back. Never raises Unavailable."""
         ...

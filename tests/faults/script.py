@@ -8,14 +8,14 @@ from recsys.errors import Unavailable
 from serving.log.writer import Writer
 from tests.faults.place import Place, append, events, ids
 
-Told = Callable[[Sequence[str]], None]
+Acknowledge = Callable[[Sequence[str]], None]
 
 SENT = events(0, 59)
 _TRIES = 3
 _DRAINING_AFTER = (4, 9)
 
 
-def run(place: Place, acknowledged: Told) -> int:
+def run(place: Place, acknowledged: Acknowledge) -> int:
     """Append 60 events in twelve commits, some twice; drain and trim at two moments between.
 
     What is refused is sent again, as a client does, and what could not be drained is drained at
@@ -31,7 +31,7 @@ def run(place: Place, acknowledged: Told) -> int:
     return n_refused
 
 
-def _delivered(place: Place, writer: Writer, first: int, acknowledged: Told) -> int:
+def _delivered(place: Place, writer: Writer, first: int, acknowledged: Acknowledge) -> int:
     """Append five events and the two before them; return how often they were refused."""
     batch = events(max(0, first - 2), first + 4)
     for n_refused in range(_TRIES):

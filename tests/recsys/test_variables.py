@@ -4,9 +4,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from recsys.data_folder import SETTINGS_FILE_VARIABLE
 from recsys.variables import KNOWN, unknown_variables
 from serving.cli import app as serving_app
-from serving.settings import OWN_FILE, ServingSettings
+from serving.settings import ServingSettings
 from serving.worker_pool import WORKER_SETTINGS
 from training.cli import app as training_app
 
@@ -26,7 +27,7 @@ def test_known_variables_are_those_that_the_two_shells_read() -> None:
     commands = typer.main.get_command(training_app).commands.values()  # type: ignore[attr-defined]
     training = {option.envvar for command in commands for option in command.params}
 
-    assert serving | {OWN_FILE, WORKER_SETTINGS} | (training - {None}) == KNOWN
+    assert serving | {SETTINGS_FILE_VARIABLE, WORKER_SETTINGS} | (training - {None}) == KNOWN
 
 
 @pytest.mark.parametrize(

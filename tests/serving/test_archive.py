@@ -16,6 +16,7 @@ from serving.lake.drain import DRAIN_ASKED_THROUGH
 from serving.log.records import Lines
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
+from serving.metrics import Registry, UpkeepMetrics
 from serving.settings import ServingSettings, read_settings
 from serving.upkeep import Archive, Moved
 
@@ -122,3 +123,16 @@ async def test_tidying_merges_files_and_counts_customers(house: House) -> None:
     assert house.files() == 1
     assert written == [True, False]
     assert DeltaTable(house.settings.lake_folder / "customers").count() == 1
+
+
+async def test_item_numbers_that_are_used_are_measured(house: House) -> None:
+    registry = Registry()
+    metrics = UpkeepMetrics.of(registry)
+    found = []
+    for _ in range(2):
+        await house.archive.measure(metrics)
+        found.append(registry.get_sample_value("recsys_item_numbers"))
+        house.append(3)
+        await house.archive.drain()
+
+    assert found == [0, 1]

@@ -145,6 +145,27 @@ async def test_times_of_a_wrong_clock_are_corrected_by_when_they_were_sent(
     assert [event.time for event in kiosk.events] == [AN_HOUR_AGO]
 
 
+async def test_server_tells_robots_by_the_user_agent_of_each_event(
+    client: Client, kiosk: Kiosk
+) -> None:
+    crawler = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+    await client.write_events([purchase("e1"), purchase("e2")], user_agents=["", crawler])
+
+    assert [event.robot for event in kiosk.events] == [False, True]
+
+
+@pytest.mark.parametrize("user_agents", [["Firefox"], "Firefox"])
+async def test_user_agents_that_are_not_one_for_each_event_are_refused(
+    client: Client, user_agents: Any
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await client.write_events([purchase("e1"), purchase("e2")], user_agents=user_agents)
+
+    assert caught.value.field == "user_agents"
+    assert "one text for each of 2 events" in str(caught.value)
+
+
 async def test_call_of_segment_is_sent_as_events_of_ours(client: Client, kiosk: Kiosk) -> None:
     call = {
         "type": "track",
@@ -237,7 +258,7 @@ async def test_client_without_asyncio_does_the_same(
         with RecsysClient(address, channels=2, timeout_ms=3_000) as client:
             for _ in range(4):
                 answer = client.recommend("home", user_id="ann")
-            return answer, client.write_events([purchase("e1")])
+            return answer, client.write_events([purchase("e1")], user_agents=["Firefox"])
 
     answer, result = await asyncio.to_thread(shop)
 

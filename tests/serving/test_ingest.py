@@ -43,9 +43,6 @@ class NoteStore:
     async def set_applied_through(self, position: Position, expected: Position | None) -> bool:
         return True
 
-    async def ping(self) -> None:
-        return None
-
     async def close(self) -> None:
         return None
 
@@ -143,6 +140,18 @@ async def test_rejected_events_alone_are_kept_aside(log: SqliteLog) -> None:
 
     assert (result.accepted, result.position) == (0, 0)
     assert len(await log.quarantined(10)) == 1
+
+
+async def test_events_that_the_log_does_not_take_are_counted_by_why(log: SqliteLog) -> None:
+    registry = Registry()
+    await log.close()
+
+    with pytest.raises(Unavailable):
+        await Ingest(log, NoteStore(), lambda: NOW, EventMetrics.of(registry)).write(
+            [view("e1"), view("e2")], [BAD]
+        )
+
+    assert totals(registry) == {"events_refused_LOG_CLOSED": 3}
 
 
 async def test_closed_log_acknowledges_nothing(log: SqliteLog) -> None:

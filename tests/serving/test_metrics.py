@@ -20,6 +20,7 @@ from serving.metrics import (
     EventMetrics,
     Registry,
     ReleaseMetrics,
+    StateMetrics,
     UpkeepMetrics,
     totals,
 )
@@ -182,7 +183,7 @@ def test_every_metric_is_explained_to_those_who_run_the_server() -> None:
 
 def test_every_metric_of_a_process_has_its_help() -> None:
     registry = Registry()
-    for group in (EventMetrics, AnswerMetrics, ReleaseMetrics, UpkeepMetrics):
+    for group in (EventMetrics, AnswerMetrics, ReleaseMetrics, StateMetrics, UpkeepMetrics):
         group.of(registry)
     CallMetrics(registry)
 

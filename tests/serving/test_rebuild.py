@@ -18,6 +18,7 @@ from serving.catch_up import CatchUp
 from serving.lake import by_customer
 from serving.lake.drain import Drain
 from serving.lake.lake import Lake
+from serving.lake.spill import PREFIX
 from serving.lock import DataFolderLock
 from serving.log.records import Lines
 from serving.log.tail import LogTail
@@ -132,6 +133,16 @@ async def filled(house: House) -> House:
     house.append(81, 100)
     await house.apply()
     return house
+
+
+async def test_rebuild_removes_what_a_killed_one_left_on_the_disk(filled: House) -> None:
+    left = filled.settings.data_folder / f"{PREFIX}of-a-killed-one"
+    left.mkdir()
+    (left / "duckdb_temp_storage").write_bytes(b"much")
+
+    await filled.rebuild()
+
+    assert list(filled.settings.data_folder.glob(f"{PREFIX}*")) == []
 
 
 def plant(house: House, values: dict[str, bytes | None]) -> None:

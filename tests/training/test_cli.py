@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from recsys.errors import InvalidInput
 from tests.training.small_lake import shop_lines, write_lake
 from training.cli import GATE_FAILED, INTERRUPTED, app
 
@@ -79,5 +80,5 @@ def test_a_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
     done = run(file, "releases")
 
-    assert done.exit_code == 2
-    assert "is a file" in done.output
+    assert isinstance(done.exception, InvalidInput)
+    assert "this is a file" in str(done.exception)

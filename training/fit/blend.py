@@ -50,9 +50,8 @@ def fit_blend(
     if not whole[0].hits.any():
         return Blend(dict.fromkeys(map(str, names), 1.0))
     few = [board.thinned() for board in whole]
-    starts = [
-        np.append(start, exponents[0]) for start in (np.ones(len(names)), *np.eye(len(names)))
-    ]
+    n = len(names)
+    starts = [np.append(start, exponents[0]) for start in (np.ones(n), *np.eye(n))]
     climbed = [_climb(few, start, exponents) for start in starts]
     best = max(climbed, key=lambda found: _worth(whole, found))
     *weights, trend = _climb(whole, best, exponents).tolist()

@@ -18,6 +18,7 @@ from serving.lake import schema
 from serving.lake.customers import parts_of
 from serving.lake.keeping import Keeping
 from serving.lake.lake import Drawn
+from serving.lake.spill import PREFIX
 from tests.serving.lake.drained import DAY, NOON, House, event, house
 
 RULE = RobotRule()
@@ -264,7 +265,7 @@ def test_what_was_written_does_not_depend_on_how_the_files_lie(shop: House) -> N
     shop.lake.write_customers(RULE)
 
     assert customers(shop) == before
-    assert not (shop.folder / "lake" / ".spill").exists()
+    assert list(shop.folder.glob(f"{PREFIX}*")) == []
 
 
 def test_a_lake_without_events_has_no_customers(shop: House) -> None:

@@ -118,11 +118,3 @@ def test_a_query_reads_every_id_it_gives() -> None:
 
     assert keys == (KEYS.customer(IdKind.USER, "u"), KEYS.customer(IdKind.SESSION, "s"))
     assert KEYS.of_query(Query("home", NOW)) == ()
-
-
-def test_a_hash_for_logs_is_short_stable_and_no_key() -> None:
-    hashed = KEYS.hashed_for_logs("anna")
-
-    assert hashed == KEYS.hashed_for_logs("anna")
-    assert len(hashed) == 16
-    assert hashed not in KEYS.customer(IdKind.USER, "anna")

@@ -18,6 +18,7 @@ from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import HEADER, UserState, rows_of_entries
+from serving.metrics import Registry, StateMetrics, totals
 from serving.state.address import parse_redis_url
 from serving.state.embedded import EmbeddedValkey
 from serving.state.keys import IdKind, Secret, StateKey, StateKeys
@@ -50,9 +51,12 @@ def server(short_folder: Path) -> Iterator[EmbeddedValkey]:
 
 @asynccontextmanager
 async def opened(
-    valkey: EmbeddedValkey, keys: StateKeys, settings: RedisSettings | None = None
+    valkey: EmbeddedValkey,
+    keys: StateKeys,
+    settings: RedisSettings | None = None,
+    metrics: StateMetrics | None = None,
 ) -> AsyncIterator[RedisStateStore]:
-    store = RedisStateStore(valkey.address, keys, settings or PATIENT)
+    store = RedisStateStore(valkey.address, keys, settings or PATIENT, metrics=metrics)
     try:
         yield store
     finally:
@@ -100,13 +104,14 @@ async def test_a_record_applied_again_does_not_extend_the_life_of_its_customer(
 async def test_bytes_that_are_no_state_count_as_nobody_are_counted_and_written_over(
     valkey: EmbeddedValkey, keys: StateKeys, damage: bytes
 ) -> None:
-    async with opened(valkey, keys) as store:
+    registry = Registry()
+    async with opened(valkey, keys, metrics=StateMetrics.of(registry)) as store:
         await store.apply([bought(1)])
         with raw_client(valkey) as client:
             client.set(anna_of(keys), damage)
 
         damaged = await purchases_of(store, anna_of(keys))
-        count = store.damaged_states
+        count = totals(registry)["states_damaged"]
         await store.apply([bought(2), bought(3, user="bert")])
         healed = await purchases_of(store, anna_of(keys))
 
@@ -234,7 +239,7 @@ async def test_a_stopped_redis_is_unavailable_at_once_and_used_again_once_it_is_
         server.stop()
 
         began = time.monotonic()
-        for use in (store.read([[anna_of(keys)]]), store.apply([bought(2)]), store.ping()):
+        for use in (store.read([[anna_of(keys)]]), store.apply([bought(2)])):
             with pytest.raises(Unavailable, match="cannot be used"):
                 await use
         took_s = time.monotonic() - began
