@@ -74,12 +74,14 @@ class Case:
 
 
 CASES = tuple(Case(batch, appenders) for appenders in (1, 16) for batch in (1, 10, 100, 1_000))
-RATIOS = (("log", "redis"), ("log", "redis_py"), ("sqlite", "redis"))
+RATIOS = (
+    ("log", "raw_redis"), ("log", "redis_py"), ("sqlite", "raw_redis"), ("sqlite", "redis_py"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Events a second in one case of each contestant: `log`, `redis`, `redis_py` and `sqlite`.
+    """Events a second in one case of each contestant: `log`, `raw_redis`, `redis_py`, `sqlite`.
 
     `sqlite` takes part only where there is one appender, as it is one that commits.
     """
@@ -132,7 +134,7 @@ def table(found: Sequence[Compared]) -> Table:
     made = harness.table(
         "Durable events a second: least / median / most",
         "appenders x batch", "log", "Redis, raw bytes", "Redis through redis-py", "SQLite alone",
-        "log / raw", "log / redis-py", "SQLite / raw",
+        "log / raw", "log / redis-py", "SQLite / raw", "SQLite / redis-py",
     )  # fmt: skip
     for one in found:
         rates = [rate.shown() for rate in one.rates.values()]
@@ -172,11 +174,11 @@ async def _measured(
     found = []
     await log.append_lines(_lines(serial, 2 * N_ITEMS))
     for case in cases:
-        rates: dict[str, list[float]] = {"log": [], "redis": [], "redis_py": []}
+        rates: dict[str, list[float]] = {"log": [], "raw_redis": [], "redis_py": []}
         for _ in range(repeats):
             batches = [_lines(serial, case.batch) for _ in range(case.n_batches)]
             rates["log"].append(await _log_rate(log, case, batches))
-            rates["redis"].append(await _redis_rate(address, case, batches))
+            rates["raw_redis"].append(await _raw_redis_rate(address, case, batches))
             redis.delete("events")
             rates["redis_py"].append(await _redis_py_rate(address, case, batches))
             redis.delete("events")
@@ -200,7 +202,7 @@ async def _log_rate(log: SqliteLog, case: Case, batches: Sequence[Lines]) -> flo
     return await _rate(case, lambda: asyncio.gather(*(append() for _ in range(case.appenders))))
 
 
-async def _redis_rate(address: str, case: Case, batches: Sequence[Lines]) -> float:
+async def _raw_redis_rate(address: str, case: Case, batches: Sequence[Lines]) -> float:
     pipelines = [_commands(lines) for lines in batches]
     connections = [socket.socket(socket.AF_UNIX) for _ in range(case.appenders)]
     with ExitStack() as opened:

@@ -99,7 +99,8 @@ def digest_of(event_id: str) -> bytes:
 
 def split_digests(digests: bytes) -> list[bytes]:
     """Return the single digests of those laid end to end."""
-    return list(np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}").tolist())
+    split: list[bytes] = np.frombuffer(digests, dtype=f"V{DIGEST_BYTES}").tolist()
+    return split
 
 
 def encode(fact: Event | Item) -> bytes:

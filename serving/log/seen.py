@@ -1,10 +1,11 @@
-"""Which events a log holds: every id of the last days, exactly, in about 20 bytes each."""
+"""Which events a log holds: every id of the last days, exactly, in about 30 bytes each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,15 +16,17 @@ from serving.log.records import DIGEST_BYTES, split_digests
 DAYS_REMEMBERED = 7
 """Days, beside the present one, for which an event id is known."""
 
-_MOST_RECENT = 100_000
-_MANY_BYTES = 5_000 * DIGEST_BYTES
-_GROWTH = 2
-_BITS_A_DIGEST = 8
-
-A = TypeVar("A", bound=np.generic)
+_FEW_BYTES = 50 * DIGEST_BYTES
+_MOST_RECENT = 5_000
+_FEWEST_BITS = 10
+_MOST_BITS = 22
+_PIECE = 10_000  # so many that the arrays at work fit the processor's cache
+_SINCE = (
+    "SELECT last, day, digests FROM digests WHERE last > ? AND day >= ? ORDER BY last LIMIT 100"
+)
 
 Words = NDArray[np.uint64]
-"""Halves of digests."""
+"""(n, 2) the first and the second halves of digests."""
 
 
 class Connection(Protocol):
@@ -37,151 +40,181 @@ class Connection(Protocol):
 class Seen:
     """The digests of all events of one log, as far as one process has read or written them.
 
-    New ones go to a set of recent ones, which now and then becomes a sorted run; a run is merged
-    with the one before it unless that is twice as long, so that there are few.
+    Many at once go to the last of the tables. A full table is copied into one twice as large, until
+    it has the greatest size: then it stays, and a small one is begun. So there are few tables, and
+    no copy is large. Where few come at a time, they wait in a set until they are many, as each use
+    of an array costs the same for one as for a hundred.
     """
 
     def __init__(self) -> None:
         self._recent: set[bytes] = set()
-        self._recent_in_order: list[bytes] = []
         self._recent_day = 0
-        self._runs: list[_Run] = []
+        self._tables = [_Table(0)]
         self._last = 0
         self._first_day = 0
 
     def __len__(self) -> int:
-        return len(self._recent) + sum(len(run) for run in self._runs)
+        return len(self._recent) + sum(len(table) for table in self._tables)
 
     def catch_up(self, connection: Connection) -> None:
         """Read what was committed since the last time; inside a transaction nothing is missed."""
-        rows = connection.execute(
-            "SELECT last, day, digests FROM digests WHERE last > ? AND day >= ? ORDER BY last",
-            (self._last, self._first_day),
-        )
-        for last, day, digests in rows:
-            self._last = last
-            self._remember(digests, day)
+        while rows := list(connection.execute(_SINCE, (self._last, self._first_day))):
+            for day, of_day in groupby(rows, key=itemgetter(1)):
+                self._remember(b"".join([digests for _, _, digests in of_day]), day)
+            self._last = rows[-1][0]
 
     def add(self, digests: bytes, *, day: int, last: int) -> None:
         """Remember digests, end to end, that were committed just now up to the position `last`."""
         self._remember(digests, day)
         self._last = last
 
-    def known(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Return those of the digests that are remembered."""
-        found = set() if self._recent.isdisjoint(digests) else self._recent.intersection(digests)
-        if self._runs and digests:
-            high, low = _halves(b"".join(digests))
-            for run in self._runs:
-                found.update(digests[place] for place in run.held(high, low).tolist())
-        return found
+    def known(self, digests: bytes) -> Mask:
+        """Return which of the digests, laid end to end, are remembered or stood there before."""
+        words = _words(digests)
+        known = _repeated(words)
+        for table in self._tables:
+            known |= table.held(words)
+        if self._recent:
+            single = split_digests(digests)
+            if not self._recent.isdisjoint(single):
+                known |= [one in self._recent for one in single]
+        return known
 
     def forget(self, before_day: int) -> None:
         """Forget the events received before this day (days since 1970)."""
         if before_day > self._first_day:
             self._first_day = before_day
             self._settle()
-            kept = [run.since(before_day) for run in self._runs]
-            self._runs = [run for run in kept if len(run)]
+            kept = [table.since(before_day) for table in self._tables]
+            self._tables = [table for table in kept if len(table)] or [_Table(0)]
 
     def _remember(self, digests: bytes, day: int) -> None:
-        if len(digests) > _MANY_BYTES:
-            self._push(_Run.of(digests, day))
-            return
-        if day != self._recent_day or len(self._recent) > _MOST_RECENT:
+        few = len(digests) <= _FEW_BYTES
+        if not few or day != self._recent_day or len(self._recent) > _MOST_RECENT:
             self._settle()
+        if few:
             self._recent_day = day
-        self._recent.update(split_digests(digests))
-        self._recent_in_order.append(digests)
+            self._recent.update(split_digests(digests))
+        else:
+            self._store(digests, day)
 
     def _settle(self) -> None:
-        """Make a run of the recent ones."""
+        """Move the recent ones to the tables, all at once."""
         if self._recent:
-            self._push(_Run.of(b"".join(self._recent_in_order), self._recent_day))
-            self._recent, self._recent_in_order = set(), []
+            self._store(b"".join(self._recent), self._recent_day)
+            self._recent = set()
 
-    def _push(self, run: _Run) -> None:
-        while self._runs and len(self._runs[-1]) < _GROWTH * len(run):
-            run = self._runs.pop().merged(run)
-        self._runs.append(run)
+    def _store(self, digests: bytes, day: int) -> None:
+        words = _words(digests)
+        days = np.full(len(words), day, dtype=np.uint16)
+        if len(words) > self._tables[-1].n_free:
+            self._make_room(len(words))
+        self._tables[-1].add(words, days)
+
+    def _make_room(self, n_digests: int) -> None:
+        full = self._tables[-1]
+        n_both = len(full) + n_digests
+        if n_both < 1 << _MOST_BITS:
+            self._tables[-1] = _Table(n_both)
+            self._tables[-1].add(full.words, full.days)
+        else:
+            self._tables.append(_Table(n_digests))
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Digests in the order of their first halves.
+class _Table:
+    """A hash table with chains, in arrays: digests in the order in which they came.
 
-    high, low: (n,) halves. days: (n,) uint16 days since 1970.
-    first_bits: a bit for each beginning of `bits` bits that a first half may have, set where one
-    has it. Most digests asked for are new, and most of those end here, without a search.
+    A place is the number of a digest here, from 1 on; 0 stands for none.
+    newest: the newest place for each beginning of so many bits that a first half may have.
+    previous: of each place, the next older one with the same beginning.
     """
 
-    high: Words
-    low: Words
-    days: NDArray[np.uint16]
-    bits: int
-    first_bits: NDArray[np.uint8]
+    def __init__(self, n_digests: int) -> None:
+        """Make an empty table with room for so many digests, and up to twice that."""
+        bits = max(_FEWEST_BITS, n_digests.bit_length())
+        self._n = 0
+        self._shift = np.uint64(64 - bits)
+        self._newest = np.zeros(1 << bits, dtype=np.uint32)
+        self._previous = np.empty(1 << bits, dtype=np.uint32)
+        self._words = np.empty((1 << bits, 2), dtype=np.uint64)
+        self._high, self._low = self._words.T
+        self._days = np.empty(1 << bits, dtype=np.uint16)
 
     def __len__(self) -> int:
-        return self.high.size
+        return self._n
 
-    @classmethod
-    def of(cls, digests: bytes, day: int) -> Self:
-        """Return digests laid end to end, of one day, as a run."""
-        high, low = _halves(digests)
-        order = np.argsort(high)
-        return cls.ordered(high[order], low[order], np.full(high.size, day, dtype=np.uint16))
+    @property
+    def n_free(self) -> int:
+        """How many digests there is room for."""
+        return self._days.size - 1 - self._n
 
-    @classmethod
-    def ordered(cls, high: Words, low: Words, days: NDArray[np.uint16]) -> Self:
-        """Return digests that are in order as a run."""
-        bits = (high.size * _BITS_A_DIGEST).bit_length()
-        flags = np.zeros(1 << bits, dtype=np.bool_)
-        flags[high >> np.uint64(64 - bits)] = True
-        return cls(high, low, days, bits, np.packbits(flags, bitorder="little"))
+    @property
+    def words(self) -> Words:
+        """The (n, 2) halves of the digests."""
+        return self._words[1 : self._n + 1]
 
-    def held(self, high: Words, low: Words) -> NDArray[np.intp]:
-        """Return the places of those of (m,) digests that are here."""
-        beginnings = high >> np.uint64(64 - self.bits)
-        flags = self.first_bits[beginnings >> np.uint64(3)] >> (beginnings & np.uint64(7))
-        likely = np.flatnonzero(flags & 1)
-        return likely[self._searched(high[likely], low[likely])] if likely.size else likely
+    @property
+    def days(self) -> NDArray[np.uint16]:
+        """The (n,) days since 1970 when they were received."""
+        return self._days[1 : self._n + 1]
 
-    def _searched(self, high: Words, low: Words) -> Mask:
-        """Return which digests are here; few share a first half, but any number may."""
-        places = np.searchsorted(self.high, high)
-        held = np.zeros(high.size, dtype=np.bool_)
-        alike = np.flatnonzero(self.high.take(places, mode="clip") == high)
-        while alike.size:
-            held[alike] |= self.low[places[alike]] == low[alike]
-            places[alike] += 1
-            alike = alike[places[alike] < len(self)]
-            alike = alike[self.high[places[alike]] == high[alike]]
+    def add(self, words: Words, days: NDArray[np.uint16]) -> None:
+        """Add digests that are not here; there must be room."""
+        start, stop = self._n + 1, self._n + 1 + len(words)
+        self._words[start:stop] = words
+        self._days[start:stop] = days
+        self._n += len(words)
+        for piece in range(start, stop, _PIECE):
+            self._chain(np.arange(piece, min(piece + _PIECE, stop), dtype=np.uint32))
+
+    def _chain(self, places: NDArray[np.uint32]) -> None:
+        """Put places at the fronts of their chains."""
+        beginnings = self._high[places] >> self._shift
+        while places.size:
+            self._previous[places] = self._newest[beginnings]
+            self._newest[beginnings] = places
+            left = self._newest[beginnings] != places  # of those with one beginning, one got in
+            places, beginnings = places[left], beginnings[left]
+
+    def held(self, words: Words) -> Mask:
+        """Return which of (m,) digests are here, walking all chains at once."""
+        held = np.zeros(len(words), dtype=np.bool_)
+        high, low = words.T
+        places = self._newest[high >> self._shift]
+        asked = places.nonzero()[0]
+        places = places[asked]
+        while asked.size:
+            alike = (self._high[places] == high[asked]).nonzero()[0]
+            if alike.size:
+                same = self._low[places[alike]] == low[asked[alike]]
+                held[asked[alike[same]]] = True
+            places = self._previous[places]
+            older = places.nonzero()[0]
+            asked, places = asked[older], places[older]
         return held
 
-    def merged(self, other: _Run) -> _Run:
-        """Return both runs as one."""
-        places = np.searchsorted(self.high, other.high) + np.arange(len(other))
-        ours = np.ones(len(self) + len(other), dtype=np.bool_)
-        ours[places] = False
-
-        def woven(own: NDArray[A], added: NDArray[A]) -> NDArray[A]:
-            both = np.empty(ours.size, dtype=own.dtype)
-            both[ours], both[places] = own, added
-            return both
-
-        return _Run.ordered(
-            woven(self.high, other.high), woven(self.low, other.low), woven(self.days, other.days)
-        )
-
-    def since(self, day: int) -> _Run:
+    def since(self, day: int) -> _Table:
         """Return what was received on this day or later."""
         kept = self.days >= day
         if kept.all():
             return self
-        return _Run.ordered(self.high[kept], self.low[kept], self.days[kept])
+        table = _Table(int(np.count_nonzero(kept)))
+        table.add(self.words[kept], self.days[kept])
+        return table
 
 
-def _halves(digests: bytes) -> tuple[Words, Words]:
-    """Return the (n,) first and second halves of digests laid end to end."""
-    words = np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
-    return np.ascontiguousarray(words[:, 0]), words[:, 1]
+def _words(digests: bytes) -> Words:
+    """Return the (n, 2) halves of digests laid end to end."""
+    return np.frombuffer(digests, dtype="<u8").reshape(-1, 2)
+
+
+def _repeated(words: Words) -> Mask:
+    """Return which digests stand before among these."""
+    repeated = np.zeros(len(words), dtype=np.bool_)
+    if len(words) < 2:
+        return repeated
+    high = np.sort(words[:, 0])
+    if (high[1:] == high[:-1]).any():  # hardly ever, so that only now it is worth being exact
+        order = np.lexsort((words[:, 1], words[:, 0]))
+        repeated[order[1:]] = (words[order[1:]] == words[order[:-1]]).all(axis=1)
+    return repeated

@@ -19,7 +19,7 @@ from serving.log import quarantine
 from serving.log.blocks import Block, blocks_of
 from serving.log.database import connect, last_position, unavailable
 from serving.log.event_log import Rejected
-from serving.log.records import MICROSECONDS_A_DAY, Lines, microseconds, split_digests
+from serving.log.records import MICROSECONDS_A_DAY, Lines, microseconds
 from serving.log.seen import DAYS_REMEMBERED, Seen
 
 _MOST_CACHED_ITEMS = 500_000
@@ -145,7 +145,7 @@ class Writer:
             self._rows = dict(_NO_ITEM)
         known = self._rows
         try:
-            return [known[item_id] for item_id in item_ids]
+            return list(map(known.__getitem__, item_ids))
         except KeyError:
             missing = [one for one in dict.fromkeys(item_ids) if one not in known]
         _number(connection, missing, known)
@@ -154,20 +154,11 @@ class Writer:
 
 def _news(lines: Lines, seen: Seen) -> list[bool] | None:
     """Return which lines are no repeats; None when none is, as nearly always."""
-    digests = split_digests(lines.digests)
-    known = seen.known(digests)
-    if not known and len(set(digests)) == len(digests):
+    known = seen.known(lines.digests)
+    if not known.any():
         return None
-    ids = iter(digests)
-    return [kind != RecordKind.EVENT or _first_time(next(ids), known) for kind in lines.kinds]
-
-
-def _first_time(digest: bytes, known: set[bytes]) -> bool:
-    """Return whether the digest was not known, and make it known."""
-    if digest in known:
-        return False
-    known.add(digest)
-    return True
+    repeats = iter(known.tolist())
+    return [kind != RecordKind.EVENT or not next(repeats) for kind in lines.kinds]
 
 
 def _number(connection: apsw.Connection, item_ids: Sequence[str], rows: dict[str, int]) -> None:
@@ -206,7 +197,7 @@ def _placed(news: list[bool] | None, rows: list[int], before: int, received: int
     """Return where the lines went, from the rows of the new ones."""
     last = Position(before + len(rows))
     if news is None:
-        return Placed(list(range(before + 1, last + 1)), rows, last, received)
+        return Placed(range(before + 1, last + 1), rows, last, received)
     numbers, numbered = count(before + 1), iter(rows)
     return Placed(
         [next(numbers) if new else 0 for new in news],

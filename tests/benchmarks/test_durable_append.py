@@ -11,7 +11,7 @@ from serving.log.records import NEWLINE, decode, encode
 
 RATES = {
     "log": Spread(50, 100, 150),
-    "redis": Spread(190, 200, 210),
+    "raw_redis": Spread(190, 200, 210),
     "redis_py": Spread(30, 40, 50),
     "sqlite": Spread(290, 300, 310),
 }
@@ -22,17 +22,18 @@ def test_all_rates_of_a_case_are_measured(tmp_path: Path, monkeypatch: pytest.Mo
 
     alone, together = measure(tmp_path, repeats=1, cases=[Case(10, 1), Case(10, 2)])
 
-    assert list(alone.rates) == ["log", "redis", "redis_py", "sqlite"]
-    assert list(together.rates) == ["log", "redis", "redis_py"]
+    assert list(alone.rates) == ["log", "raw_redis", "redis_py", "sqlite"]
+    assert list(together.rates) == ["log", "raw_redis", "redis_py"]
     assert min(rate.least for one in (alone, together) for rate in one.rates.values()) > 0
 
 
 def test_ratios_of_a_case_are_those_of_the_medians() -> None:
     named = metrics([Compared(Case(10, 1), RATES)])
 
-    assert named["log_ratio_to_redis_batch_10_appenders_1"] == 0.5
+    assert named["log_ratio_to_raw_redis_batch_10_appenders_1"] == 0.5
     assert named["log_ratio_to_redis_py_batch_10_appenders_1"] == 2.5
-    assert named["sqlite_ratio_to_redis_batch_10_appenders_1"] == 1.5
+    assert named["sqlite_ratio_to_raw_redis_batch_10_appenders_1"] == 1.5
+    assert named["sqlite_ratio_to_redis_py_batch_10_appenders_1"] == 7.5
     assert named["redis_py_events_per_second_batch_10_appenders_1"] == 40
 
 
@@ -46,6 +47,7 @@ def test_ratios_stand_in_their_own_columns_where_sqlite_took_no_part() -> None:
     assert cells["log / raw"] == ["0.50", "0.50"]
     assert cells["log / redis-py"] == ["2.50", "2.50"]
     assert cells["SQLite / raw"] == ["", "1.50"]
+    assert cells["SQLite / redis-py"] == ["", "7.50"]
 
 
 def test_events_differ_have_the_same_length_and_could_be_accepted() -> None:

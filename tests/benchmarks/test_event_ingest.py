@@ -112,7 +112,7 @@ def test_poison_is_compared_with_its_neighbour() -> None:
 
 def test_log_ratios_that_count_are_those_of_one_appender() -> None:
     compared = [
-        Compared(case, {"log": rate(log), "redis": rate(10), "redis_py": rate(5)})
+        Compared(case, {"log": rate(log), "raw_redis": rate(10), "redis_py": rate(5)})
         for log, case in enumerate(event_ingest.LOG_CASES, start=1)
     ]
 
@@ -121,8 +121,10 @@ def test_log_ratios_that_count_are_those_of_one_appender() -> None:
     assert [(case.batch, case.appenders) for case in event_ingest.LOG_CASES] == [
         (100, 1), (100, 16), (1_000, 1), (1_000, 16),
     ]  # fmt: skip
-    assert named["log_ratio_to_redis_fsync"] == 0.1
-    assert named["log_ratio_to_redis_py"] == 0.6
+    assert named["log_ratio_to_redis_fsync"] == 0.6
+    assert named["log_ratio_to_redis_fsync_batch_100"] == 0.2
+    assert named["log_ratio_to_raw_redis_fsync"] == 0.3
+    assert named["log_ratio_to_raw_redis_fsync_batch_100"] == 0.1
     assert named["log_ratio_to_redis_py_batch_1000_appenders_16"] == 0.8
 
 

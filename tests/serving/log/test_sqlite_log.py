@@ -398,7 +398,7 @@ def test_trimmed_positions_are_not_used_again(tmp_path: Path) -> None:
     placed = appending.append(Lines.of([bought("3")]))
 
     assert trimmed == 2
-    assert placed.positions == [3]
+    assert list(placed.positions) == [3]
     appending.close()
     tail.close()
 
