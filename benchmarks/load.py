@@ -19,11 +19,13 @@ import grpc
 import uvloop
 
 from benchmarks.event_batches import EventBatches
+from protos.recsys.v1 import catalog_service_pb2 as catalog_pb
 from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 
 RECOMMEND = "/recsys.v1.RecommendationService/Recommend"
 WRITE_EVENTS = "/recsys.v1.EventService/WriteEvents"
+UPDATE_OFFERS = "/recsys.v1.CatalogService/UpdateOffers"
 
 Call = Callable[..., Awaitable[bytes]]
 
@@ -56,9 +58,9 @@ class Tally:
     """What came of it, within the window.
 
     answers: calls answered. errors: calls that failed. degraded: answers that say so.
-    items, response_bytes: sums over the answers; the items of a batch of events are those that
-    were accepted. latencies_ms: of each answer; in an open loop counted from the instant the call
-    was meant to be sent, so that a slow server cannot hide.
+    items, response_bytes: sums over the answers; the items of a batch of events, or of changes of
+    the catalog, are those that were accepted, or made. latencies_ms: of each answer; in an open
+    loop counted from the instant the call was meant to be sent, so that a slow server cannot hide.
     acknowledged, unknown: numbers of the batches that were answered, and of those that were not;
     within the window or not.
     """
@@ -158,6 +160,8 @@ class _Client:
             self.tally.items += len(response.items)
         elif self._load.method == WRITE_EVENTS:
             self.tally.items += event_pb.WriteEventsResponse.FromString(answer).accepted_count
+        elif self._load.method == UPDATE_OFFERS:
+            self.tally.items += catalog_pb.UpdateOffersResponse.FromString(answer).changed_count
 
 
 def _requests(load: Load) -> Callable[[int], bytes]:

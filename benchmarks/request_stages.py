@@ -103,7 +103,7 @@ async def stage_times(
     stages = {name: watch.median(name) for name in STAGES if name in watch.taken}
     made = watch.median("whole") - sum(stages.values()) + stages["encode"]
     stages["answer and token"] = max(made, 0.0)
-    sources = {name: watch.median(name) for name in pipeline.source_names}
+    sources = {name: watch.median(name) for name in pipeline.proposing}
     return StageTimes(watch.median("whole") + stages["encode"], stages, sources)
 
 
@@ -131,7 +131,7 @@ def _listed(watch: _Watch, pipeline: Pipeline, contexts: Contexts) -> Candidates
     def finished() -> Candidates:
         merged = Candidates.merged(found)
         ranked = merged.scored(pipeline.ranker.score(contexts, merged)).ordered()
-        return pipeline.selector.select(contexts, ranked, limits)
+        return pipeline.finished(contexts, eligible, ranked, limits)
 
     return watch("merge, rank, select", finished)
 

@@ -25,12 +25,12 @@ from rich.table import Table
 
 from benchmarks import harness
 from benchmarks.harness import Number
+from recsys.customers import IdKind
 from recsys.events import EVENT_CODES, EVENT_TYPES, EventType
 from recsys.state import (
-    CONSENTS,
-    HISTORY,
-    OPINIONS,
-    PURCHASES,
+    FACETS,
+    MAILED,
+    SHOWN,
     Entries,
     kinds_of_entries,
     packed,
@@ -39,7 +39,7 @@ from recsys.state import (
 )
 from serving.state.changes import PackedEvents
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import IdKind, Secret, StateKeys
+from serving.state.keys import Secret, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 
 GOAL_BYTES = 4_096
@@ -63,6 +63,8 @@ class Size:
     purchases: int
     opinions: int = 0
     consents: int = 0
+    shown: int = 0
+    mailed: int = 0
 
     @property
     def said(self) -> str:
@@ -72,6 +74,8 @@ class Size:
             "purchases": self.purchases,
             "opinions": self.opinions,
             "consents": self.consents,
+            "shown": self.shown,
+            "mailed": self.mailed,
         }
         return f"{self.name}: " + " + ".join(f"{n:,} {what}" for what, n in parts.items() if n)
 
@@ -81,7 +85,8 @@ SIZES = (
     Size("light", 20, 5),
     Size("typical", 60, 20),
     ACTIVE,
-    Size("full", HISTORY.limit, PURCHASES.limit, OPINIONS.limit, CONSENTS.limit),
+    Size("shown to", 200, 100, 0, 0, SHOWN.limit, MAILED.limit),
+    Size("full", *(facet.limit for facet in FACETS)),
 )
 
 
@@ -154,6 +159,8 @@ def customers_of(size: Size, n_customers: int, rng: np.random.Generator) -> list
         EventType.PURCHASE: size.purchases,
         EventType.LIKE: size.opinions,
         EventType.UNSUBSCRIBE: size.consents,
+        EventType.IMPRESSION: size.shown,
+        EventType.EMAIL_SENT: size.mailed,
     }
     of_history = [EVENT_CODES[kind] for kind in _KINDS]
     kinds = np.concatenate(

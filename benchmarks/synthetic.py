@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from recsys.arrays import Rows, Scores, Vectors, offsets_of
 from recsys.bundle import ModelBundle
-from recsys.catalog import Catalog, Item
+from recsys.catalog import Catalog
 from recsys.events import Event, EventType, Record
 from recsys.ids import ItemId, Vocabulary
 from recsys.index.faiss_index import FaissIndex
 from recsys.interest import DEFAULT_WEIGHTS, Interest
+from recsys.items import Item
 from recsys.manifest import Manifest
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel

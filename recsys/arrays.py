@@ -25,6 +25,9 @@ Times = NDArray[np.datetime64]
 Offsets = NDArray[np.int64]
 """(n + 1,) bounds of ragged lists laid end to end: list i is [offsets[i], offsets[i + 1])."""
 
+Seconds = NDArray[np.int64]
+"""Instants as whole seconds since 1970, UTC."""
+
 Kinds = NDArray[np.uint8]
 """Event types by their code (`recsys.events.EVENT_TYPES`)."""
 
@@ -72,3 +75,30 @@ def rows_of(keys: Keys) -> Rows:
 def places_within(groups: Rows | Keys) -> NDArray[np.int64]:
     """Return each entry's place 0, 1, 2, ... within its run of equal `groups` (sorted)."""
     return np.arange(groups.size) - np.searchsorted(groups, groups)
+
+
+def written(column: A, places: NDArray[np.integer], values: A) -> A:
+    """Return the column with other values at these (m,) places; itself where they are the same."""
+    if np.array_equal(column[places], values, equal_nan=True):
+        return column
+    new: A = column.copy()
+    new[places] = values
+    return frozen(new)
+
+
+def lengthened(column: A, n: int, value: object) -> A:
+    """Return the column with `n` entries, `value` behind those it has; itself where it has `n`."""
+    if len(column) == n:
+        return column
+    behind = np.full((n - len(column), *column.shape[1:]), value, dtype=column.dtype)
+    longer: Any = np.concatenate((column, behind))
+    lengthened: A = frozen(longer)
+    return lengthened
+
+
+def entries_of(offsets: Offsets, lists: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the places of the entries of these (m,) ragged lists, list by list."""
+    starts, lengths = offsets[lists], offsets[lists + 1] - offsets[lists]
+    bounds = offsets_of(lengths)
+    places: NDArray[np.int64] = np.arange(bounds[-1]) + np.repeat(starts - bounds[:-1], lengths)
+    return places

@@ -12,26 +12,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys.catalog import Catalog
+from recsys.catalog_files import Array, catalog_arrays, read_catalog
 from recsys.errors import CorruptBundle
-from recsys.ids import Strings, Vocabulary
 from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
+from recsys.index.grown import GrownIndex
 from recsys.interest import Interest
 from recsys.manifest import INDEX_FILE, Manifest
 from recsys.models.blend import Blend
+from recsys.models.content import ContentModel
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 
 MANIFEST_FILE = "manifest.json"
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +39,19 @@ class ModelBundle:
 
     manifest: version, origin and measured quality; its `files` are filled by `save`.
     blends: by placement name.
+    content: None where no item was described.
     """
 
     manifest: Manifest
     catalog: Catalog
     interest: Interest
     factors: FactorModel
-    index: FaissIndex
+    index: FaissIndex | GrownIndex
     neighbors: NeighborModel
     repurchase: RepurchaseModel
     popularity: PopularityModel
     blends: Mapping[str, Blend]
+    content: ContentModel | None = None
 
     @property
     def version(self) -> str:
@@ -68,7 +69,7 @@ class ModelBundle:
         try:
             for name, array in _arrays(self).items():
                 np.save(draft / name, array, allow_pickle=False)
-            self.index.write(draft / INDEX_FILE)
+            _built(self).write(draft / INDEX_FILE)
             saved = replace(self, manifest=replace(self.manifest, files=_digests(draft)))
             (draft / MANIFEST_FILE).write_text(saved.manifest.to_json(), encoding="utf-8")
             _sync(draft)
@@ -102,13 +103,14 @@ class ModelBundle:
             read("item_factors_gram"),
             numbers["regularization"],
             numbers["alpha"],
+            foreseen=_foreseen(read, manifest),
         )
         plan = IndexPlan(
             IndexKind(manifest.index_kind), int(numbers["search_depth"]), numbers["exact_below"]
         )
         return cls(
             manifest=manifest,
-            catalog=_catalog(read),
+            catalog=read_catalog(read),
             interest=Interest(read("interest_weights"), numbers["interest_half_life_days"]),
             factors=factors,
             index=FaissIndex.read(folder / INDEX_FILE, factors.items, read("factors_known"), plan),
@@ -120,7 +122,14 @@ class ModelBundle:
                 read("popularity_counts"), read("popularity_order"), read("popularity_trends")
             ),
             blends={name: Blend.of(numbers) for name, numbers in manifest.blends.items()},
+            content=_content(read, manifest),
         )
+
+
+def _built(bundle: ModelBundle) -> FaissIndex:
+    if not isinstance(bundle.index, FaissIndex):
+        raise ValueError("a bundle that has grown is served, never saved")
+    return bundle.index
 
 
 def verify(folder: Path) -> Manifest:
@@ -150,24 +159,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def _arrays(bundle: ModelBundle) -> dict[str, Array]:
-    catalog = bundle.catalog
+    catalog = catalog_arrays(bundle.catalog)
     return {
-        **_strings("item_ids", catalog.vocabulary.ids),
-        "item_id_hashes.npy": catalog.vocabulary.hashes,
-        "item_id_order.npy": catalog.vocabulary.order,
-        **_strings("titles", catalog.titles),
-        "categories.npy": catalog.categories,
-        **_strings("category_names", catalog.category_names),
-        "brands.npy": catalog.brands,
-        **_strings("brand_names", catalog.brand_names),
-        "prices.npy": catalog.prices,
-        "available.npy": catalog.available,
-        **_strings("urls", catalog.urls),
-        **_strings("image_urls", catalog.image_urls),
+        **{f"{name}.npy": array for name, array in catalog.items()},
         "interest_weights.npy": bundle.interest.weights,
         "item_factors.npy": bundle.factors.items,
         "item_factors_gram.npy": bundle.factors.gram,
-        "factors_known.npy": bundle.index.exact.known,
+        "factors_known.npy": _built(bundle).exact.known,
         "neighbor_offsets.npy": bundle.neighbors.offsets,
         "neighbor_rows.npy": bundle.neighbors.rows,
         "neighbor_similarities.npy": bundle.neighbors.similarities,
@@ -175,11 +173,42 @@ def _arrays(bundle: ModelBundle) -> dict[str, Array]:
         "popularity_counts.npy": bundle.popularity.counts,
         "popularity_order.npy": bundle.popularity.order,
         "popularity_trends.npy": bundle.popularity.trends,
+        **_foreseen_arrays(bundle),
     }
 
 
-def _strings(name: str, column: Strings) -> dict[str, Array]:
-    return {f"{name}.npy": column.data, f"{name}_offsets.npy": column.offsets}
+def _foreseen_arrays(bundle: ModelBundle) -> dict[str, Array]:
+    """Return what foresees the vectors of items nobody has met; nothing where nothing does."""
+    content, foreseen = bundle.content, bundle.factors.foreseen
+    if content is None:
+        return {}
+    return {
+        **({"factors_foreseen.npy": foreseen} if len(foreseen) else {}),
+        "content_hashes.npy": content.hashes,
+        "content_rarities.npy": content.rarities,
+        "content_vectors.npy": content.vectors_of_features,
+        "content_lengths.npy": np.array([content.exponent, content.scale]),
+    }
+
+
+def _content(read: _Reader, manifest: Manifest) -> ContentModel | None:
+    if "content_hashes.npy" not in manifest.files:
+        return None
+    exponent, scale = read("content_lengths").tolist()
+    return ContentModel(
+        read("content_hashes"),
+        read("content_rarities"),
+        read("content_vectors"),
+        exponent,
+        scale,
+    )
+
+
+def _foreseen(read: _Reader, manifest: Manifest) -> Array:
+    """Return which vectors come from descriptions; none in a bundle from before there were any."""
+    if "factors_foreseen.npy" not in manifest.files:
+        return np.empty(0, dtype=np.bool_)
+    return read("factors_foreseen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +220,6 @@ class _Reader:
     def __call__(self, name: str) -> Array:
         array: Array = np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
         return array.view(np.ndarray)
-
-    def strings(self, name: str) -> Strings:
-        return Strings(self(name), self(f"{name}_offsets"))
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -217,18 +243,3 @@ def _sync(folder: Path) -> None:
         with path.open("rb") as file:
             os.fsync(file.fileno())
     sync_folder(folder)
-
-
-def _catalog(read: _Reader) -> Catalog:
-    return Catalog(
-        Vocabulary(read.strings("item_ids"), read("item_id_hashes"), read("item_id_order")),
-        read.strings("titles"),
-        read("categories"),
-        read.strings("category_names"),
-        read("brands"),
-        read.strings("brand_names"),
-        read("prices"),
-        read("available"),
-        read.strings("urls"),
-        read.strings("image_urls"),
-    )

@@ -92,6 +92,22 @@ class Candidates:
         """Return the same candidates under other (n,) scores."""
         return replace(self, scores=scores)
 
+    def with_signal(self) -> Self:
+        """Return the same candidates with one signal more, of which there is nothing to say."""
+        nothing = np.zeros((len(self), 1), dtype=np.float32)
+        return replace(self, signals=np.concatenate((self.signals, nothing), axis=1))
+
+    def followed_by(self, others: Self) -> Self:
+        """Return each query's candidates, and behind them its others."""
+        queries = np.concatenate((self.queries, others.queries))
+        order = np.argsort(queries, kind="stable")
+        return type(self)(
+            queries[order],
+            np.concatenate((self.rows, others.rows))[order],
+            np.concatenate((self.scores, others.scores))[order],
+            np.concatenate((self.signals, others.signals))[order],
+        )
+
     def ordered(self) -> Self:
         """Return the candidates best first within each query; ties go to the lower row."""
         return self.take(np.lexsort((self.rows, -self.scores, self.queries)))

@@ -1,68 +1,73 @@
-"""Items: one product, and the whole catalog as columns."""
+"""The whole catalog as columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import Self
+from datetime import datetime
+from typing import Any, Self
 
 import numpy as np
 
-from recsys.arrays import Mask, Rows, Scores, frozen
-from recsys.errors import InvalidInput
-from recsys.ids import ItemId, Strings, Vocabulary, check_id
+from recsys.arrays import Mask, Rows, Scores, Seconds, frozen
+from recsys.groups import Groups
+from recsys.ids import Strings, Vocabulary
+from recsys.items import Item
+from recsys.offers import Offers, numbers
 
-CATEGORY_SEPARATOR = " > "
-MOST_CHARACTERS = {
-    "title": 1_000,
-    "category": 1_000,
-    "brand": 200,
-    "currency": 16,
-    "url": 2_000,
-    "image_url": 2_000,
-}
-"""Longest text of each field of an item but its id, in characters."""
+NEVER = int(np.iinfo(np.int64).max)
+"""The second that never comes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One product as the shop describes it.
+class ItemColumns:
+    """What items say of themselves in numbers, as columns of equal length.
 
-    category: path from the root, such as `Grocery > Bread`; empty where unknown.
-    price: of one piece, in `currency`; None where unknown.
-    available: whether it may be sold, and so recommended, now.
+    prices, sale_prices: (n_items,) float32, NaN where unknown or none.
+    listed: (n_items,) bool, whether the item is described and not hidden.
+    sellable: (n_items,) bool, whether it is listed and there is something to sell, on its own
+        terms: those of every market that no offer speaks of.
+    available_from, expires: (n_items,) int64 seconds; 0 and `NEVER` for none.
     """
 
-    item_id: ItemId
-    title: str = ""
-    category: str = ""
-    brand: str = ""
-    price: float | None = None
-    currency: str = ""
-    available: bool = True
-    url: str = ""
-    image_url: str = ""
+    prices: Scores
+    sale_prices: Scores
+    listed: Mask
+    sellable: Mask
+    available_from: Seconds
+    expires: Seconds
 
-    def check(self) -> None:
-        """Raise InvalidInput naming the first field that holds what it may not."""
-        check_id("item_id", self.item_id)
-        for name, most in MOST_CHARACTERS.items():
-            if len(getattr(self, name)) > most:
-                raise InvalidInput(name, getattr(self, name)[:64], f"at most {most} characters")
-        if self.price is not None and not 0 <= self.price < 1e12:
-            raise InvalidInput("price", self.price, "a number from 0 to 1e12")
+    @classmethod
+    def of(cls, items: Sequence[Item | None], *, undescribed: bool = False) -> Self:
+        """Return the columns of these items; undescribed: whether None is listed and sellable."""
+        listed = [undescribed if item is None else not item.hidden for item in items]
+        sold = [item is None or item.sellable for item in items]
+        return cls(
+            frozen(numbers(_each(items, "price"))),
+            frozen(numbers(_each(items, "sale_price"))),
+            frozen(np.array(listed, dtype=np.bool_)),
+            frozen(np.array(listed, dtype=np.bool_) & np.array(sold, dtype=np.bool_)),
+            frozen(_seconds(_each(items, "available_from"), 0)),
+            frozen(_seconds(_each(items, "expires"), NEVER)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.prices)
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """What is known of every item, as columns; row i describes `vocabulary.id(i)`.
 
-    titles: (n_items,) texts, empty where unknown.
-    categories: (n_items,) int32 places in `category_names`; place 0 is the empty name.
-    brands: (n_items,) int32 places in `brand_names`; place 0 is the empty name.
-    prices: (n_items,) float32, NaN where unknown.
-    available: (n_items,) bool, whether the item may be recommended at all.
-    urls, image_urls: (n_items,) texts, of the product page and of its picture; empty where unknown.
+    titles, urls, image_urls: (n_items,) texts, of the item, its page and its picture; empty where
+        unknown.
+    categories, brands: (n_items,) int32 places in their names; place 0 is the empty name.
+    items: prices, and what may be shown when.
+    offers: terms by market, as places in `market_names`; place 0 is the empty name.
+    groups: how variants belong together.
+    since: (n_items,) int64 seconds, when each item was described first; 0 where unknown.
+    events_only: whether the shop never described an item, so that all of them may be shown.
     """
 
     vocabulary: Vocabulary
@@ -71,21 +76,28 @@ class Catalog:
     category_names: Strings
     brands: Rows
     brand_names: Strings
-    prices: Scores
-    available: Mask
+    items: ItemColumns
+    market_names: Strings
+    offers: Offers
+    groups: Groups
     urls: Strings
     image_urls: Strings
+    since: Seconds
+    events_only: bool = False
 
     def __post_init__(self) -> None:
-        sizes = {
-            len(self.titles),
-            len(self.categories),
-            len(self.brands),
-            len(self.prices),
-            len(self.available),
-            len(self.urls),
-            len(self.image_urls),
-        }
+        columns: tuple[Sized, ...] = (
+            self.titles,
+            self.categories,
+            self.brands,
+            self.items,
+            self.offers,
+            self.groups,
+            self.urls,
+            self.image_urls,
+            self.since,
+        )
+        sizes = {len(column) for column in columns}
         if sizes != {len(self.vocabulary)}:
             raise ValueError(f"columns of {sizes} rows for {len(self.vocabulary)} items")
 
@@ -93,36 +105,86 @@ class Catalog:
         return len(self.vocabulary)
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, items: Mapping[int, Item]) -> Self:
-        """Return the catalog of these items by row.
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        items: Mapping[int, Item | None],
+        since: Mapping[int, int] | None = None,
+    ) -> Self:
+        """Return the catalog of these items by row; None where an item was removed.
 
-        Rows without an item are unknown to the catalog and not available; with no item at all
-        (a shop that sent events only) every row is available.
+        since: the second at which the item of a row was described first, where it is known.
+
+        Rows without an item are unknown to the catalog and may not be shown; with no entry at all
+        (a shop that sent events only) every row may be.
         """
-        rows = range(len(vocabulary))
-        nothing = Item(ItemId(""), available=not items)
-        column = [items.get(row, nothing) for row in rows]
-        categories, category_names = _coded([item.category for item in column])
-        brands, brand_names = _coded([item.brand for item in column])
-        prices = np.array(
-            [np.nan if item.price is None else item.price for item in column], dtype=np.float32
-        )
+        column = [items.get(row) for row in range(len(vocabulary))]
+        first = [(since or {}).get(row, 0) for row in range(len(vocabulary))]
+        categories, category_names = _coded([item.category if item else "" for item in column])
+        brands, brand_names = _coded([item.brand if item else "" for item in column])
+        market_names, offers = _offers(column)
         return cls(
             vocabulary,
-            Strings.of([item.title for item in column]),
+            Strings.of([item.title if item else "" for item in column]),
             categories,
             category_names,
             brands,
             brand_names,
-            frozen(prices),
-            frozen(np.array([item.available for item in column], dtype=np.bool_)),
-            Strings.of([item.url for item in column]),
-            Strings.of([item.image_url for item in column]),
+            ItemColumns.of(column, undescribed=not items),
+            market_names,
+            offers,
+            Groups.of(vocabulary, [item.group_id if item else "" for item in column]),
+            Strings.of([item.url if item else "" for item in column]),
+            Strings.of([item.image_url if item else "" for item in column]),
+            frozen(np.array(first, dtype=np.int64)),
+            events_only=not items,
         )
+
+    @property
+    def prices(self) -> Scores:
+        """(n_items,) float32 prices, NaN where unknown."""
+        return self.items.prices
+
+    @property
+    def primaries(self) -> Rows:
+        """(n_items,) int32, the row that stands for each item and its variants."""
+        return self.groups.primaries
 
     def name(self, row: int) -> str:
         """Return what to call the item in words: its title, or its id where it has none."""
         return self.titles[row] or self.vocabulary.id(row)
+
+
+def offers_of(items: Sequence[Item | None], places: Callable[[Sequence[str]], Rows]) -> Offers:
+    """Return the offers of these items; `places` says where each market stands in the names."""
+    lists = [item.offers if item else () for item in items]
+    every = [offer for one in lists for offer in one]
+    return Offers.of(
+        [len(one) for one in lists],
+        places([offer.market for offer in every]),
+        [offer.price for offer in every],
+        [offer.sale_price for offer in every],
+        [offer.sellable for offer in every],
+    )
+
+
+def _offers(items: Sequence[Item | None]) -> tuple[Strings, Offers]:
+    names = sorted({"", *(offer.market for item in items if item for offer in item.offers)})
+    place = {name: number for number, name in enumerate(names)}
+    return Strings.of(names), offers_of(
+        items, lambda asked: np.fromiter((place[name] for name in asked), np.int32, len(asked))
+    )
+
+
+def _each(items: Sequence[Item | None], name: str) -> list[Any]:
+    """Return a field of each item, None for None."""
+    return [item and getattr(item, name) for item in items]
+
+
+def _seconds(times: Sequence[datetime | None], nothing: int) -> Seconds:
+    """Return the first whole second of each time, `nothing` for None."""
+    seconds = [nothing if time is None else math.ceil(time.timestamp()) for time in times]
+    return np.array(seconds, dtype=np.int64)
 
 
 def _coded(texts: list[str]) -> tuple[Rows, Strings]:

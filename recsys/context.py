@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
-from recsys.arrays import Mask, Rows, Times, frozen
-from recsys.ids import UNKNOWN_ROW, ItemId, Vocabulary
+from recsys.arrays import Mask, Rows, Seconds, Times, Vectors, frozen
+from recsys.assortment import Assortment, Shelf
+from recsys.ids import UNKNOWN_ROW, ItemId
 from recsys.interactions import Interactions
 from recsys.interest import Interest
 from recsys.query import Query, Tier
@@ -32,6 +33,10 @@ class Contexts:
     interests: how much each asker cares for which item, by the bundle's `Interest`.
     seeds: items the list should relate to. excluded: items the request itself rules out.
     missing: seed and excluded ids that have no row, for each query.
+    shelf: what may be shown, in the market and at the time of all of them.
+    folded: a memory of what models made of the interests, by the model's identity.
+
+    All rows are of products: a variant counts as its primary.
     """
 
     queries: tuple[Query, ...]
@@ -43,6 +48,10 @@ class Contexts:
     seeds: Ragged
     excluded: Ragged
     missing: tuple[tuple[ItemId, ...], ...]
+    shelf: Shelf
+    folded: dict[int, tuple[object, Vectors]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -53,15 +62,19 @@ class Contexts:
         queries: Sequence[Query],
         states: Sequence[UserState],
         *,
-        vocabulary: Vocabulary,
+        assortment: Assortment,
         interest: Interest,
     ) -> Self:
-        """Return the contexts of queries whose askers' states were read: the way of serving."""
+        """Return the contexts of queries whose askers' states were read: the way of serving.
+
+        The queries are to ask for one market, and between the same two dated changes.
+        """
+        n_items = len(assortment.vocabulary)
         timelines = tuple(
-            Timeline.of_entries([state.facets[place] for state in states], len(vocabulary))
+            Timeline.of_entries([state.facets[place] for state in states], n_items)
             for place in _REMEMBERED
         )
-        return cls._of(queries, timelines, vocabulary, interest)
+        return cls._of(queries, timelines, assortment, interest)
 
     @classmethod
     def replay(
@@ -70,7 +83,7 @@ class Contexts:
         interactions: Interactions,
         users: Rows,
         *,
-        vocabulary: Vocabulary,
+        assortment: Assortment,
         interest: Interest,
     ) -> Self:
         """Return the contexts of queries by these (q,) users after these interactions.
@@ -81,27 +94,39 @@ class Contexts:
         timelines = tuple(
             Timeline.of_interactions(interactions, users, FACETS[place]) for place in _REMEMBERED
         )
-        return cls._of(queries, timelines, vocabulary, interest)
+        return cls._of(queries, timelines, assortment, interest)
 
     @classmethod
     def _of(
         cls,
         queries: Sequence[Query],
         timelines: Sequence[Timeline],
-        vocabulary: Vocabulary,
+        assortment: Assortment,
         interest: Interest,
     ) -> Self:
-        instants = [np.datetime64(int(query.now.timestamp()), "s") for query in queries]
-        now = np.array(instants, dtype="datetime64[s]")
+        seconds = np.array([int(query.now.timestamp()) for query in queries], dtype=np.int64)
+        now = seconds.astype("datetime64[s]")
         latest = (now + MOST_AHEAD).astype("datetime64[s]")
         history, purchases, opinions = (line.until(latest) for line in timelines)
-        purchases = purchases.settled()
-        seeds, unknown_seeds = _rows_of([query.seeds for query in queries], vocabulary)
-        excluded, unknown_excluded = _rows_of([query.excluded for query in queries], vocabulary)
+        history, purchases, opinions = (
+            line.rolled_up(assortment.primaries)
+            for line in (history, purchases.settled(), opinions)
+        )
+        seeds, unknown_seeds = _rows_of([query.seeds for query in queries], assortment)
+        excluded, unknown_excluded = _rows_of([query.excluded for query in queries], assortment)
         missing = tuple(a + b for a, b in zip(unknown_seeds, unknown_excluded, strict=True))
         interests = interest.of(history, purchases, opinions, now)
         return cls(
-            tuple(queries), now, history, purchases, opinions, interests, seeds, excluded, missing
+            tuple(queries),
+            now,
+            history,
+            purchases,
+            opinions,
+            interests,
+            seeds,
+            excluded,
+            missing,
+            _shelf(queries, seconds, assortment),
         )
 
     def limits(self, size: int) -> Rows:
@@ -119,6 +144,17 @@ class Contexts:
         ]
 
 
+def _shelf(queries: Sequence[Query], seconds: Seconds, assortment: Assortment) -> Shelf:
+    """Return what all the queries may be shown. Raises ValueError where that is not the same."""
+    markets = {query.market for query in queries} or {""}
+    shelf = assortment.shelf(min(markets), int(seconds.min()) if len(seconds) else 0)
+    if len(markets) > 1 or (len(seconds) and not shelf.covers(int(seconds.max()))):
+        raise ValueError(
+            f"queries of {len(markets)} markets, from {seconds.min()} to {seconds.max()}"
+        )
+    return shelf
+
+
 def _tier(query: Query, knows: bool, seeded: bool) -> Tier:
     if knows and (query.user_id or query.visitor_id):
         return Tier.PERSONAL
@@ -126,15 +162,16 @@ def _tier(query: Query, knows: bool, seeded: bool) -> Tier:
 
 
 def _rows_of(
-    lists: Sequence[tuple[ItemId, ...]], vocabulary: Vocabulary
+    lists: Sequence[tuple[ItemId, ...]], assortment: Assortment
 ) -> tuple[Ragged, list[tuple[ItemId, ...]]]:
-    """Return the rows of these ids, each once, and the ids that have none."""
+    """Return the products of these ids, each once, and the ids that have no row."""
     rows: list[Rows] = []
     missing: list[tuple[ItemId, ...]] = []
     for ids in lists:
-        found = vocabulary.rows(ids)
+        found = assortment.vocabulary.rows(ids)
         known: Mask = found != UNKNOWN_ROW
-        _, first = np.unique(found[known], return_index=True)
-        rows.append(frozen(found[known][np.sort(first)]))
+        products = assortment.primaries[found[known]]
+        _, first = np.unique(products, return_index=True)
+        rows.append(frozen(products[np.sort(first)]))
         missing.append(tuple(item for item, here in zip(ids, known, strict=True) if not here))
     return Ragged.of(rows), missing

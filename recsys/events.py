@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import NewType
 
-from recsys.catalog import Item
 from recsys.errors import InvalidInput
 from recsys.ids import ItemId, check_id, check_text
 
@@ -165,16 +164,9 @@ Position = NewType("Position", int)
 """Place of a record in the log, > 0, ascending, never used twice; 0 is before the first."""
 
 
-class RecordKind(StrEnum):
-    """What a record of the log is about; one name, one fact."""
-
-    EVENT = "event"
-    ITEM = "item"
-
-
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One fact of the log: an event, or the new truth about an item.
+    """One event of the log.
 
     position: its place in the log, > 0, never used twice; 0 until it is appended.
     item_row: the item's number in the vocabulary, given by the log; -1 until it is appended, and
@@ -182,12 +174,7 @@ class Record:
     received: when the log took it, UTC; None until it is appended.
     """
 
-    fact: Event | Item
+    fact: Event
     position: int = 0
     item_row: int = -1
     received: datetime | None = None
-    kind: RecordKind = field(init=False)
-
-    def __post_init__(self) -> None:
-        kind = RecordKind.EVENT if isinstance(self.fact, Event) else RecordKind.ITEM
-        object.__setattr__(self, "kind", kind)

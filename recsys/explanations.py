@@ -8,7 +8,7 @@ from recsys.arrays import Rows, keys_of
 from recsys.candidates import Candidates
 from recsys.catalog import Catalog
 from recsys.context import Contexts
-from recsys.pipeline.pipeline import Pipeline
+from recsys.pipeline.pipeline import NEWCOMERS, Pipeline
 from recsys.query import Reason, ReasonCode
 
 CODES = {
@@ -18,12 +18,13 @@ CODES = {
     "buy_again": ReasonCode.BOUGHT_BEFORE,
     "bought_lately": ReasonCode.BOUGHT_BEFORE,
     "popular": ReasonCode.POPULAR,
+    NEWCOMERS: ReasonCode.NEW,
 }
 
 
 def main_sources(pipeline: Pipeline, listed: Candidates) -> Rows:
     """Return, for each candidate, the place of the source that added most to its score."""
-    main: Rows = pipeline.ranker.contributions(listed).argmax(axis=1).astype(np.int32)
+    main: Rows = pipeline.contributions(listed).argmax(axis=1).astype(np.int32)
     return main
 
 
@@ -36,7 +37,7 @@ def reasons(
     """
     main = main_sources(pipeline, listed)
     anchors = np.full(len(listed), -1, dtype=np.int32)
-    for place in np.unique(main):
+    for place in np.unique(main[main < len(pipeline.sources)]):
         chosen = main == place
         source = pipeline.sources[place].source
         anchors[chosen] = source.anchors(contexts, listed.take(chosen))
@@ -51,6 +52,8 @@ def reasons(
 
 
 def _reason(code: ReasonCode, row: int, anchor: int, times_bought: int, catalog: Catalog) -> Reason:
+    if code is ReasonCode.NEW:
+        return Reason(code, _sentence(code, "", 0))
     if anchor < 0:
         return Reason(ReasonCode.POPULAR, "Popular with other customers right now")
     if anchor == row and code is not ReasonCode.BOUGHT_BEFORE:
@@ -72,6 +75,8 @@ def _sentence(code: ReasonCode, anchor: str, times_bought: int) -> str:
             return f"Often bought together with {anchor}, which you know"
         case ReasonCode.LIKE_YOUR_TASTE:
             return f"Customers with your taste buy this, mostly because of {anchor}"
+        case ReasonCode.NEW:
+            return "It is new here"
         case ReasonCode.POPULAR:
             return "Popular with other customers right now"
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import NewType, Self
 
@@ -28,10 +28,14 @@ class Strings:
 
     data: (n_bytes,) uint8.
     offsets: (n + 1,) int64 bounds of each string in `data`.
+    patches: texts that stand instead of those in `data`, or behind them, by row.
+    n_more: rows behind those of `data`; empty where no patch says otherwise.
     """
 
     data: NDArray[np.uint8]
     offsets: Offsets
+    patches: Mapping[int, str] = field(default_factory=dict)
+    n_more: int = 0
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
@@ -42,14 +46,34 @@ class Strings:
         return cls(data, frozen(offsets_of(lengths)))
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.offsets) - 1 + self.n_more
 
     def __getitem__(self, row: int) -> str:
+        if self.patches and (patch := self.patches.get(row)) is not None:
+            return patch
+        if self.n_more and len(self.offsets) - 1 <= row < len(self):
+            return ""
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
 
     def take(self, rows: Rows) -> list[str]:
         """Return the texts at these rows."""
         return [self[row] for row in rows.tolist()]
+
+    def patched(self, texts: Mapping[int, str], n: int) -> Self:
+        """Return the column of `n` texts, no fewer than now, in which these rows hold these.
+
+        A text that `data` holds anyway is kept there alone.
+        """
+        n_more = n - len(self.offsets) + 1
+        new = {row: text for row, text in texts.items() if row >= len(self) or text != self[row]}
+        if not new:
+            return self if n_more == self.n_more else replace(self, n_more=n_more)
+        plain = replace(self, patches={}, n_more=n_more)
+        every = {**self.patches, **new}
+        for row, text in new.items():
+            if text == plain[row]:
+                del every[row]
+        return replace(plain, patches=every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +86,13 @@ class Vocabulary:
     ids: (n_items,) texts; row i is item number i.
     hashes: (n_items,) uint64, ascending.
     order: (n_items,) int32, the row behind each hash.
+    newer: rows of ids that came later, and have no place among the hashes.
     """
 
     ids: Strings
     hashes: NDArray[np.uint64]
     order: Rows
+    newer: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, ids: Sequence[str]) -> Self:
@@ -83,6 +109,16 @@ class Vocabulary:
     def id(self, row: int) -> ItemId:
         """Return the id at a row."""
         return ItemId(self.ids[row])
+
+    def grown(self, ids: Mapping[int, str], n_items: int) -> Self:
+        """Return the vocabulary of `n_items` rows, in which these new rows have these ids.
+
+        A row between them that nobody named has an empty id, and no id leads to it.
+        """
+        if not ids and n_items == len(self):
+            return self
+        newer = {**self.newer, **{text: row for row, text in ids.items()}}
+        return replace(self, ids=self.ids.patched(ids, n_items), newer=newer)
 
     def rows(self, ids: Sequence[str]) -> Rows:
         """Return the row of each id, `UNKNOWN_ROW` where it has none."""
@@ -103,7 +139,7 @@ class Vocabulary:
             if self.ids[row] == text:
                 return row
             place += 1  # two ids of one hash: about once in 10^8 vocabularies of a million
-        return UNKNOWN_ROW
+        return self.newer.get(text, UNKNOWN_ROW)
 
 
 def check_id(field_name: str, text: str) -> None:

@@ -91,3 +91,11 @@ class Interactions:
         quantities = self.quantities.copy()
         quantities[order] = kept_pieces(keys[newest_first], self.kinds[order], quantities[order])
         return replace(self, quantities=quantities).take(quantities > 0)
+
+
+def rolled_up(interactions: Interactions, primaries: Rows) -> Interactions:
+    """Return the same events on the products that the items are variants of.
+
+    primaries: (n_items,) int32, the row that stands for each item (`Catalog.primaries`).
+    """
+    return replace(interactions, items=primaries[interactions.items])

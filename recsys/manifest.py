@@ -11,7 +11,7 @@ from typing import Self
 
 from recsys.errors import CorruptBundle
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older reader would misread the folder."""
 
 INDEX_FILE = "index.faiss"
@@ -26,6 +26,7 @@ class Manifest:
 
     version: name of the release. created: ISO 8601, UTC.
     log_position: last record of the log the bundle has learned from.
+    erased_through: newest erasure such that it, and all before, left nothing to learn from.
     lake_versions: Delta version of each table that was read.
     numbers: scalar parameters of the models. index_kind: how FAISS arranged the vectors.
     blends: source weights by placement.
@@ -46,6 +47,7 @@ class Manifest:
     counts: Mapping[str, int]
     packages: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
+    erased_through: int = 0
     format: int = FORMAT
 
     @property

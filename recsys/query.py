@@ -23,6 +23,7 @@ class Query:
     seeds: items the list should relate to: the product on the page, the cart. At most 50.
     excluded: items that may not be in the list. At most 1,000.
     limit: most items to return, 1 to 500; 0 means the placement's own size.
+    market: where the items are to be sold; empty means wherever, on their own terms.
     """
 
     placement: str
@@ -33,6 +34,7 @@ class Query:
     seeds: tuple[ItemId, ...] = ()
     excluded: tuple[ItemId, ...] = ()
     limit: int = 0
+    market: str = ""
 
 
 class Tier(StrEnum):
@@ -55,6 +57,7 @@ class ReasonCode(StrEnum):
     SIMILAR_TO_HISTORY = "similar_to_history"
     LIKE_YOUR_TASTE = "like_your_taste"
     POPULAR = "popular"
+    NEW = "new"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class Recommendation:
 
     bundle_version: the release that answered.
     attribution_token: to be echoed by events that follow from this list.
+    personalised: whether what the asker did was used, had there been any: not where they refuse it,
+        nor where it cannot be told whether they do.
     degraded: empty, or why less was used than is known, such as `STATE_UNAVAILABLE`.
     missing_ids: seeds and excluded items this release knows nothing of; not an error.
     """
@@ -103,6 +108,7 @@ class Recommendation:
     bundle_version: str
     attribution_token: str
     degraded: str = ""
+    personalised: bool = True
     missing_ids: tuple[ItemId, ...] = ()
 
     @property

@@ -26,6 +26,8 @@ time: seconds since 1970. tie: the fraction of the second in 1/256, then 24 bits
 what: item row in 24 bits (`NO_ROW`: none), then a code of event type and pieces.
 """
 
+_BYTES = f"S{ENTRY.itemsize}"
+
 Entries = NDArray[np.void]
 """(n,) of ENTRY, newest first, each once."""
 
@@ -80,8 +82,14 @@ HISTORY = Facet(
 PURCHASES = Facet("purchases", frozenset({EventType.PURCHASE, EventType.REFUND}), 1_024)
 OPINIONS = Facet("opinions", frozenset({EventType.LIKE, EventType.HIDE, EventType.RATING}), 500)
 CONSENTS = Facet("consents", frozenset({EventType.UNSUBSCRIBE}), 8)
+SHOWN = Facet("shown", frozenset({EventType.IMPRESSION}), 100)
+MAILED = Facet(
+    "mailed",
+    frozenset({EventType.EMAIL_SENT, EventType.EMAIL_OPENED, EventType.EMAIL_CLICKED}),
+    50,
+)
 
-FACETS = (HISTORY, PURCHASES, OPINIONS, CONSENTS)
+FACETS = (HISTORY, PURCHASES, OPINIONS, CONSENTS, SHOWN, MAILED)
 """The sets of a state, in their order in its bytes; append-only. No type is in two of them."""
 
 HEADER = struct.Struct(f">{len(FACETS)}H")
@@ -157,10 +165,10 @@ def ties_of(microseconds: NDArray[np.int64], event_ids: Iterable[str]) -> Ties:
 
 def newest_first(entries: Entries) -> Entries:
     """Return the entries in their order, each once."""
-    ordered = entries[np.lexsort((entries["what"], entries["tie"], entries["time"]))[::-1]]
+    ordered = np.sort(entries.view(_BYTES))[::-1]  # a third of the time that sorting fields takes
     first = np.ones(len(ordered), dtype=np.bool_)
     first[1:] = ordered[1:] != ordered[:-1]
-    return ordered[first]
+    return ordered[first].view(ENTRY)
 
 
 def merged(first: Entries, second: Entries, limit: int) -> Entries:
@@ -176,13 +184,17 @@ class UserState:
     history: the newest steps of browsing: clicks, views, carts, wish lists.
     purchases: the newest purchases, and refunds; they outlive the history.
     opinions: likes, hides and ratings; an item's newest one counts.
-    consents: what was said about being written to.
+    consents: when e-mails were unsubscribed from.
+    shown: the newest impressions of items. mailed: the newest e-mails sent, opened and clicked,
+        some of them about an item.
     """
 
     history: Entries
     purchases: Entries
     opinions: Entries
     consents: Entries
+    shown: Entries
+    mailed: Entries
 
     @classmethod
     def unknown(cls) -> Self:
@@ -210,7 +222,14 @@ class UserState:
     @property
     def facets(self) -> tuple[Entries, ...]:
         """The sets, in the order of `FACETS`."""
-        return self.history, self.purchases, self.opinions, self.consents
+        return (
+            self.history,
+            self.purchases,
+            self.opinions,
+            self.consents,
+            self.shown,
+            self.mailed,
+        )
 
     @property
     def unsubscribed(self) -> bool:
@@ -221,13 +240,20 @@ class UserState:
         """Return what is known under both ids, as of one customer."""
         return type(self)(
             *(
-                merged(mine, theirs, facet.limit)
+                _in_either(mine, theirs, facet.limit)
                 for facet, mine, theirs in zip(FACETS, self.facets, other.facets, strict=True)
             )
         )
 
     def __bool__(self) -> bool:
         return any(map(len, self.facets))
+
+
+def _in_either(mine: Entries, theirs: Entries, limit: int) -> Entries:
+    """Return `merged` of two facets, which have their order."""
+    if len(mine) and len(theirs):
+        return merged(mine, theirs, limit)
+    return mine if len(mine) else theirs
 
 
 def _tables() -> Sequence[NDArray[np.uint32]]:

@@ -191,6 +191,11 @@ class Timeline:
             self.quantities[chosen],
         )
 
+    def rolled_up(self, primaries: Rows) -> Self:
+        """Return the entries on products: each item's primary; without one it is left out."""
+        rolled = replace(self, rows=primaries[self.rows])
+        return rolled.take(rolled.rows >= 0)
+
     def until(self, instants: Times) -> Self:
         """Return the entries no later than their query's (q,) instant."""
         return self.take(self.times <= instants[self.owners()])

@@ -24,22 +24,35 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 from threadpoolctl import threadpool_limits
 
+from protos.recsys.v1 import catalog_service_pb2 as catalog_pb
+from protos.recsys.v1 import catalog_service_pb2_grpc as catalog_grpc
+from protos.recsys.v1 import customer_service_pb2 as customer_pb
+from protos.recsys.v1 import customer_service_pb2_grpc as customer_grpc
 from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import event_service_pb2_grpc as event_grpc
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.errors import RecsysError, Unavailable
 from recsys.pipeline.placement import read_placements
+from serving.api.catalog_servicer import CatalogServicer
+from serving.api.customer_servicer import CustomerServicer
 from serving.api.event_servicer import EventServicer
 from serving.api.interceptors import StatusInterceptor
 from serving.api.recommendation_servicer import RecommendationServicer
 from serving.clock import utc_now
+from serving.customers import Customers
+from serving.erasure.gate import Gate
+from serving.erasure.ledger import Ledger
+from serving.erasure.mentions import TextGate
+from serving.follow import CatalogFollower
 from serving.ingest import Ingest
 from serving.log.sqlite_log import SqliteLog
+from serving.log.tail import LogTail
 from serving.metrics import (
     AnswerMetrics,
     CallMetrics,
     EventMetrics,
+    FollowMetrics,
     Registry,
     ReleaseMetrics,
     StateMetrics,
@@ -58,6 +71,8 @@ from serving.worker_pool import WORKER_SETTINGS
 log = structlog.get_logger("serving.worker")
 
 RECOMMENDATIONS = pb.DESCRIPTOR.services_by_name["RecommendationService"].full_name
+CATALOG = catalog_pb.DESCRIPTOR.services_by_name["CatalogService"].full_name
+CUSTOMERS = customer_pb.DESCRIPTOR.services_by_name["CustomerService"].full_name
 EVENTS = event_pb.DESCRIPTOR.services_by_name["EventService"].full_name
 
 # Workers share the port. Idle connections of a storefront live long: dead ones are noticed by
@@ -68,8 +83,8 @@ SERVER_OPTIONS = [
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    # A thousand events of the greatest lengths allowed come to 4.3 MB; gRPC's own limit is 4 MiB.
-    ("grpc.max_receive_message_length", 8 << 20),
+    # Ten thousand items of three kilobytes; gRPC's own limit is 4 MiB.
+    ("grpc.max_receive_message_length", 32 << 20),
 ]
 
 
@@ -82,14 +97,32 @@ class Worker:
         self._supervisor = _FromSupervisor()
         keys = StateKeys(Secret.load_or_create(settings.secret_file))
         self._store = _store_of(settings, keys, self._registry)
-        self._log = SqliteLog(settings.log_file, clock=utc_now)
+        ledger = Ledger(settings.erasure_ledger_file)
+        self._log = SqliteLog(settings.log_file, clock=utc_now, gate=Gate(ledger, keys))
         self._event_metrics = EventMetrics.of(self._registry)
-        self._ingest = Ingest(self._log, self._store, utc_now, self._event_metrics)
+        self._customers = Customers(self._log, self._store, keys)
+        self._ingest = Ingest(
+            self._log,
+            self._store,
+            utc_now,
+            self._event_metrics,
+            customers=self._customers,
+            may_be_kept=TextGate(ledger, keys).lets_in,
+        )
+        placements = read_placements(settings.placements_file)
+        self._follower = CatalogFollower(
+            lambda: LogTail(settings.log_file),
+            placements,
+            utc_now,
+            interval_s=settings.follow_interval_s,
+            metrics=FollowMetrics.of(self._registry),
+        )
         self._keeper = SnapshotKeeper(
             ReleaseFolder(settings.releases_folder),
-            read_placements(settings.placements_file),
+            placements,
             utc_now,
             ReleaseMetrics.of(self._registry),
+            self._follower.overlaid,
         )
         recommender = Recommender(
             self._keeper,
@@ -112,7 +145,8 @@ class Worker:
         self._server.add_insecure_port(self._settings.address)
         await self._server.start()
         self._report()
-        beside = [asyncio.create_task(work) for work in (self._follow(), self._keep_watching())]
+        works = (self._follow(), self._follow_catalog(), self._keep_watching())
+        beside = [asyncio.create_task(work) for work in works]
         await self._supervisor.stop.wait()
         for task in beside:
             task.cancel()
@@ -126,8 +160,15 @@ class Worker:
             RecommendationServicer(recommender, utc_now), server
         )
         event_grpc.add_EventServiceServicer_to_server(EventServicer(self._ingest, utc_now), server)
+        catalog_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(self._log), server)
+        customer_grpc.add_CustomerServiceServicer_to_server(
+            CustomerServicer(
+                self._customers, utc_now, unless_stated=self._settings.allowed_unless_refused
+            ),
+            server,
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (RECOMMENDATIONS, EVENTS, HEALTH, reflection.SERVICE_NAME)
+        names = (RECOMMENDATIONS, EVENTS, CATALOG, CUSTOMERS, HEALTH, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
         return server
 
@@ -136,6 +177,11 @@ class Worker:
         async for _ in self._keeper.changes(self._settings.release_poll_s):
             await self._say_health()
             self._report()
+
+    async def _follow_catalog(self) -> None:
+        """Serve what changes in the catalog."""
+        async for snapshot in self._follower.snapshots():
+            self._keeper.publish(snapshot)
 
     async def _keep_watching(self) -> None:
         """Note, for good, how many events wait, and how late the store took some."""
@@ -148,7 +194,8 @@ class Worker:
     async def _say_health(self) -> None:
         status = health_pb2.HealthCheckResponse.ServingStatus
         ready = status.SERVING if self._keeper.snapshot else status.NOT_SERVING
-        await self._health.set(EVENTS, status.SERVING)
+        for taking in (EVENTS, CATALOG, CUSTOMERS):
+            await self._health.set(taking, status.SERVING)
         await self._health.set(RECOMMENDATIONS, ready)
         await self._health.set("", ready)
 
@@ -170,6 +217,7 @@ class Worker:
     async def _shut_down(self) -> None:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.grace_s)
+        await self._follower.close()
         await self._log.close()
         await self._store.close()
         log.info("worker stopped", **totals(self._registry))
@@ -178,7 +226,9 @@ class Worker:
 def _store_of(settings: ServingSettings, keys: StateKeys, registry: Registry) -> RedisStateStore:
     """Return the customers' states, with the patience of the settings."""
     timeouts = RedisSettings(
-        read_timeout_ms=settings.read_timeout_ms, write_timeout_ms=settings.write_timeout_ms
+        read_timeout_ms=settings.read_timeout_ms,
+        write_timeout_ms=settings.write_timeout_ms,
+        unless_stated=settings.allowed_unless_refused,
     )
     address = parse_redis_url(settings.redis_url)
     return RedisStateStore(address, keys, timeouts, metrics=StateMetrics.of(registry))

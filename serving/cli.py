@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
@@ -18,14 +18,17 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 from rich.text import Text
 
-from recsys.errors import InvalidInput, Unavailable
+from recsys.errors import InvalidInput
 from recsys.events import WITHOUT_ITEM, Channel, Event, EventType
 from recsys.ids import ItemId
 from recsys.query import Recommendation
 from recsys.variables import unknown_variables
 from serving.clock import utc_now
+from serving.customers_commands import add_commands
+from serving.erasure.commands import customers_app
 from serving.events_commands import events_app
 from serving.importing.command import import_app
+from serving.reach import reached
 from serving.settings import ServingSettings, read_settings
 from serving.state_commands import state_app
 from serving.telemetry import announce, start_logging
@@ -38,6 +41,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 app.add_typer(import_app, name="import")
 app.add_typer(events_app, name="events")
 app.add_typer(state_app, name="state")
+add_commands(customers_app)
+app.add_typer(customers_app, name="customers")
 
 DataFolder = Annotated[Path | None, typer.Option("--data-folder", help="Where everything is kept.")]
 Address = Annotated[
@@ -80,7 +85,6 @@ EVENT_EXAMPLES = (
     "\n\nrecsys event --user 42 --type rating --item 1029743 --rating 4"
     "\n\nrecsys event --user 42 --type refund --item 1029743 --quantity 2 --order-id 8017"
 )
-TIMEOUT_MS = 10_000
 
 
 @app.command()
@@ -125,6 +129,7 @@ def recommend(
     seed: Seeds = None,
     exclude: Excluded = None,
     limit: Annotated[int, typer.Option(help="Most items; 0: the placement's own size.")] = 0,
+    market: Annotated[str, typer.Option(help="Where the items are to be sold.")] = "",
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
@@ -141,6 +146,7 @@ def recommend(
             seeds=seed or (),
             excluded=exclude or (),
             limit=limit,
+            market=market,
         )
     (_print_json if as_json else _print)(answer)
 
@@ -204,7 +210,7 @@ def picks(
     print(
         f"{out}: {counts.customers:,} customers, {counts.items:,} items, "
         f"{counts.unknown:,} customers of whom nothing is known (they get what is popular), "
-        f"{counts.unsubscribed:,} left out who unsubscribed, "
+        f"{counts.unsubscribed:,} left out who have not agreed to e-mails, "
         f"release {counts.release}"
     )
 
@@ -228,23 +234,9 @@ def _send(one: Event, user_agent: str, address: str | None) -> None:
     print(f"{what}: {one.type}{of}, up to position {result.position} of the log")
 
 
-@contextmanager
-def _client(address: str | None) -> Iterator[RecsysClient]:
-    """Give a client of a server; say what to do where none answers there."""
-    from serving.client import RecsysClient  # not at the top: gRPC takes long to load
-
-    to = address or _settings().address
-    try:
-        with RecsysClient(to, channels=1, timeout_ms=TIMEOUT_MS) as client:
-            yield client
-    except Unavailable as error:
-        if error.reason not in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-            raise
-        raise Unavailable(
-            f"no server answers at {to}; start one with `recsys serve`, or name another with "
-            f"--address ({error})",
-            reason="NO_SERVER",
-        ) from error
+def _client(address: str | None) -> AbstractContextManager[RecsysClient]:
+    """Give a client of a server; it says what to do where none answers there."""
+    return reached(address or _settings().address)
 
 
 def _print_json(answer: Recommendation) -> None:

@@ -130,6 +130,7 @@ def replay(
 
     Running it twice adds nothing. Works with or without a running server.
     """
+    from serving.erasure.gate import gate_of
     from serving.events_shown import replayed_lines
     from serving.quarantine import document_of, documents_in, kept_oldest_first
     from serving.quarantine import replay as replayed
@@ -139,7 +140,8 @@ def replay(
     settings = read_settings(data_folder=data_folder)
     with _log_of(settings) as log:
         documents = documents_in(file) if file else map(document_of, kept_oldest_first(log))
-        for line in replayed_lines(replayed(documents, settings.log_file, utc_now)):
+        gate = gate_of(settings)
+        for line in replayed_lines(replayed(documents, settings.log_file, utc_now, gate)):
             typer.echo(line)
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol
 
 import structlog
 
+from recsys.customers import CustomerChange
 from recsys.errors import Unavailable
 from recsys.events import Event, Position, Record
 from serving.clock import Clock
+from serving.customers import refusals_in
+from serving.log.customer_register import CustomersChanged
 from serving.log.event_log import Appended, EventLog, Rejected
 from serving.metrics import EventMetrics, Registry
 from serving.state.store import StateStore
@@ -67,8 +70,19 @@ class EventSink(Protocol):
         ...
 
 
+class ChangesCustomers(Protocol):
+    """Whatever changes customers."""
+
+    async def change(self, changes: Sequence[CustomerChange]) -> CustomersChanged:
+        """Make the changes that may be made; they are durable. Raises Unavailable."""
+        ...
+
+
 class Ingest:
     """An EventSink over the log and the store of customer state.
+
+    customers: is told of unsubscriptions, which outlive a state.
+    may_be_kept: whether the text of a rejected event may be; not where it names who was erased.
 
     What the log holds is acknowledged: with the store away, the events are applied later by the
     supervisor. Rejected events are kept aside in the commit of the good ones.
@@ -80,7 +94,12 @@ class Ingest:
         store: StateStore,
         clock: Clock,
         metrics: EventMetrics | None = None,
+        *,
+        customers: ChangesCustomers | None = None,
+        may_be_kept: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        self._may_be_kept = may_be_kept
+        self._customers = customers
         self._log = event_log
         self._store = store
         self._clock = clock
@@ -104,6 +123,8 @@ class Ingest:
         self._count(result)
         if new:
             await self._apply(new, durable_at)
+        if self._customers and (refusals := refusals_in(valid)):
+            await self._customers.change(refusals)
         return result
 
     @property
@@ -155,4 +176,5 @@ class Ingest:
         return [
             Rejected(event.payload, event.reason, event.message, event.field, now)
             for event in rejected
+            if self._may_be_kept(event.payload)
         ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
+from typing import Literal, Self
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -47,6 +47,14 @@ HELP = {
     "recsys_recommendations_failed_total": "Queries that met a fault of the server.",
     "recsys_releases_loaded_total": "Releases put to work, by each worker.",
     "recsys_releases_refused_total": "Releases found invalid, by each worker.",
+    "recsys_followed_position": (
+        "Position of the log up to which every worker serves the changes of items."
+    ),
+    "recsys_catalog_lag_seconds": (
+        "Time since a worker last served every change of items; that of the worker furthest behind."
+    ),
+    "recsys_catalog_publish_seconds": "Time a worker takes from changes of items to serving them.",
+    "recsys_follow_failures_total": "Looks at the changes of items that failed, by each worker.",
     "recsys_process_cpu_seconds_total": "Processor time of each process of the server.",
     "recsys_process_resident_memory_bytes": "Memory of each process of the server.",
 }
@@ -57,6 +65,9 @@ _APPEND_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0,
 _LAG_BUCKETS = (*_APPEND_BUCKETS[:-1], 2.0, 5.0, 10.0, 60.0, 600.0, 3600.0)
 
 _PREFIX = "recsys_"
+
+OfWorkers = Literal["livesum", "livemin", "livemax"]
+"""What is told of the gauges of several workers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +166,26 @@ class ReleaseMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class FollowMetrics:
+    """How far a worker has followed the catalog."""
+
+    position: Gauge
+    lag_seconds: Gauge
+    publish_seconds: Histogram
+    failures: Counter
+
+    @classmethod
+    def of(cls, registry: Registry) -> Self:
+        """Return new metrics in a registry."""
+        return cls(
+            position=_gauge(registry, "recsys_followed_position", mode="livemin"),
+            lag_seconds=_gauge(registry, "recsys_catalog_lag_seconds", mode="livemax"),
+            publish_seconds=_histogram(registry, "recsys_catalog_publish_seconds", _APPEND_BUCKETS),
+            failures=_counter(registry, "recsys_follow_failures_total"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class UpkeepMetrics:
     """What the supervisor does, and where it stands.
 
@@ -198,8 +229,8 @@ def _counter(registry: Registry, name: str, *labels: str) -> Counter:
     return Counter(name, HELP[name], labels, registry=registry)
 
 
-def _gauge(registry: Registry, name: str, *labels: str) -> Gauge:
-    return Gauge(name, HELP[name], labels, registry=registry, multiprocess_mode="livesum")
+def _gauge(registry: Registry, name: str, *labels: str, mode: OfWorkers = "livesum") -> Gauge:
+    return Gauge(name, HELP[name], labels, registry=registry, multiprocess_mode=mode)
 
 
 def _histogram(

@@ -20,7 +20,7 @@ from serving.importing.readers import said_as_unreadable
 from serving.log.event_log import Rejected
 from serving.log.records import Lines
 from serving.log.tail import LogTail
-from serving.log.writer import Writer
+from serving.log.writer import Gate, Writer
 
 Document = Mapping[str, Any]
 """A rejected event as JSON: number, received, field, reason, message, event."""
@@ -111,14 +111,16 @@ def documents_in(path: Path) -> Iterator[Document]:
             yield from ({"message": one.came} for one in batch.broken)
 
 
-def replay(documents: Iterable[Document], log_file: Path, clock: Clock) -> Replayed:
+def replay(
+    documents: Iterable[Document], log_file: Path, clock: Clock, gate: Gate | None = None
+) -> Replayed:
     """Record the events of documents, and take out of quarantine what is in the log then.
 
     An event is judged by the clock of when it was received first, so that one without a time
     counts then, and one that lay ahead does not become right by waiting. What is still wrong
     stays. Stopped anywhere it can be run again: what is in is known then. Raises Unavailable.
     """
-    tail, writer = LogTail(log_file), Writer(log_file, clock=clock)
+    tail, writer = LogTail(log_file), Writer(log_file, clock=clock, gate=gate)
     found, pending = Replayed(), iter(documents)
     try:
         while page := list(islice(pending, _A_PAGE)):

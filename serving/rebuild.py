@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import compress
 from typing import Self, TypeVar
@@ -21,6 +21,7 @@ from serving.lake.by_customer import PastCustomer, PastCustomers
 from serving.lake.newer import NewerEvents
 from serving.lake.spill import spill_folder
 from serving.log.records import microseconds
+from serving.rebuild_profiles import ProfileFindings, ProfileRebuild
 from serving.settings import ServingSettings
 from serving.standing_in import JobState, Told, state_for_job
 from serving.state.changes import joined, latest_credible
@@ -40,6 +41,7 @@ class Findings:
     customers: those with events. right: of them, whose state was as log and lake say.
     repaired: the others. missing, wrong: entries that these lacked, and entries that they had
     though no event is behind them. removed: states of whom no event tells, and of older formats.
+    profiles: the same of links and consents.
     """
 
     customers: int = 0
@@ -48,11 +50,12 @@ class Findings:
     missing: int = 0
     wrong: int = 0
     removed: int = 0
+    profiles: ProfileFindings = field(default_factory=ProfileFindings)
 
     @property
     def clean(self) -> bool:
         """Whether everything was as it should be."""
-        return not (self.repaired or self.removed)
+        return self.profiles.clean and not (self.repaired or self.removed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,10 @@ async def rebuild_state(
     async with state_for_job(settings) as state:
         if not (state.alone and only_look):
             await state.bring_up_to_date(told)
+        async with ProfileRebuild(settings.log_file, state, only_look=only_look) as profiles:
+            of_profiles = await profiles.run()
         async with Rebuild(settings, state, now, only_look=only_look) as rebuild:
-            return await rebuild.run(told)
+            return replace(await rebuild.run(told), profiles=of_profiles)
 
 
 class Rebuild:
@@ -156,7 +161,7 @@ class Rebuild:
             await self._compare_past(past, told)
         await self._compare_new()
         await self._remove_strangers(told)
-        return Findings(**self._found)
+        return Findings(**self._found)  # type: ignore[arg-type]  # numbers alone
 
     async def _compare_past(self, past: PastCustomers, told: Told) -> None:
         """Compare all customers of the lake."""
@@ -229,8 +234,8 @@ class Rebuild:
         stored = await self._store.values(strange)
         newer = await self._in_thread(self._newer.advance)
         looks = zip(strange, stored, strict=True)
-        swaps = [Swap(key, raw, None) for key, raw in looks if key not in newer]
-        return {swap.key for swap in compress(swaps, await self._repaired(swaps))}
+        gone = {key: Swap(key, raw, None) for key, raw in looks if key not in newer}
+        return set(compress(gone, await self._repaired(list(gone.values()))))
 
     async def _certain(self) -> Position:
         """Return the position up to which the store has surely been given every event.

@@ -18,11 +18,11 @@ from recsys.explanations import main_sources, reasons
 from recsys.ids import ItemId
 from recsys.pipeline.pipeline import Pipeline
 from recsys.query import Query, Recommendation, RecommendedItem
-from recsys.state import UserState
 from serving.attribution import RANDOM_BYTES, AttributionToken
 from serving.metrics import AnswerMetrics, Registry
 from serving.snapshot import Snapshot
 from serving.state.keys import StateKey, StateKeys
+from serving.state.profiles import Known
 
 log = structlog.get_logger("serving.recommender")
 
@@ -53,8 +53,8 @@ class StateReader(Protocol):
 
     incomplete: bool
 
-    def read(self, keys: Sequence[Sequence[StateKey]]) -> Awaitable[Sequence[UserState]]:
-        """Return what is known of each query's asker. Raises Unavailable."""
+    def known(self, keys: Sequence[Sequence[StateKey]]) -> Awaitable[Sequence[Known]]:
+        """Return what may be used of each query's asker. Raises Unavailable."""
         ...
 
 
@@ -67,11 +67,11 @@ class _Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """A query with what is known of its asker; `degraded` says why that may be too little."""
+class _Asked:
+    """A query with what may be used of its asker; `degraded` says why that may be too little."""
 
     query: Query
-    state: UserState
+    known: Known
     degraded: str
 
 
@@ -170,10 +170,10 @@ class Recommender:
             self._metrics.failed.inc(len(queries))
             return [error for _ in queries]
 
-    def _answered_all(self, snapshot: Snapshot, known: list[_Known]) -> list[Answer]:
-        """Return the answers, computed together for each placement."""
+    def _answered_all(self, snapshot: Snapshot, known: list[_Asked]) -> list[Answer]:
+        """Return the answers, computed together for each placement and shelf."""
         answers: dict[int, Answer] = {}
-        for name, places in _by_placement([one.query for one in known]):
+        for name, places in _by_placement(snapshot, [one.query for one in known]):
             pipeline = snapshot.pipelines.get(name)
             if pipeline is None:
                 answers |= {place: unknown_placement(name, snapshot.pipelines) for place in places}
@@ -182,25 +182,25 @@ class Recommender:
             answers |= zip(places, self._answered(snapshot, pipeline, asked), strict=True)
         return [answers[place] for place in range(len(known))]
 
-    async def _known(self, queries: Sequence[Query]) -> list[_Known]:
-        """Return the queries with what the store knows of their askers."""
+    async def _known(self, queries: Sequence[Query]) -> list[_Asked]:
+        """Return the queries with what may be used of their askers."""
         self._metrics.batches.inc()
         self._metrics.queries.inc(len(queries))
         try:
-            states = await self._store.read([self._keys.of_query(query) for query in queries])
+            known = await self._store.known([self._keys.of_query(query) for query in queries])
         except Unavailable as error:
             self._metrics.degraded.inc(len(queries))
             log.debug("states unknown", reason=error.reason)
-            return [_Known(query, UserState.unknown(), STATE_UNAVAILABLE) for query in queries]
+            return [_Asked(query, Known.nobody(), STATE_UNAVAILABLE) for query in queries]
         degraded = STATE_BEHIND if self._store.incomplete or self._behind() else ""
         if degraded:
             self._metrics.degraded.inc(len(queries))
-        return [_Known(*pair, degraded) for pair in zip(queries, states, strict=True)]
+        return [_Asked(*pair, degraded) for pair in zip(queries, known, strict=True)]
 
     def _answered(
-        self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Known]
+        self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Asked]
     ) -> list[Answer]:
-        """Return the answers of one placement; a query that fails takes none with it."""
+        """Return the answers of one group; a query that fails takes none with it."""
         try:
             return list(self._computed(snapshot, pipeline, asked))
         except Exception as error:
@@ -210,10 +210,11 @@ class Recommender:
         return [self._answered(snapshot, pipeline, [one])[0] for one in asked]
 
     def _computed(
-        self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Known]
+        self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Asked]
     ) -> Iterator[Recommendation]:
-        """Yield the answers of one placement."""
-        contexts = snapshot.resolve([one.query for one in asked], [one.state for one in asked])
+        """Yield the answers of one group."""
+        states = [one.known.state for one in asked]
+        contexts = snapshot.resolve([one.query for one in asked], states)
         listed = pipeline.run(contexts)
         lists = _lists(snapshot, pipeline, contexts, listed)
         for place, (one, tier) in enumerate(zip(asked, contexts.tiers(), strict=True)):
@@ -224,6 +225,7 @@ class Recommender:
                 bundle_version=snapshot.bundle.version,
                 attribution_token=self._token(one.query, snapshot),
                 degraded=one.degraded,
+                personalised=one.known.personalise,
                 missing_ids=contexts.missing[place],
             )
 
@@ -242,13 +244,14 @@ def _settle(answer: asyncio.Future[Recommendation], result: Answer) -> None:
         answer.set_result(result)
 
 
-def _by_placement(queries: Sequence[Query]) -> Iterator[tuple[str, list[int]]]:
-    """Yield each placement asked for and the places of its queries."""
+def _by_placement(snapshot: Snapshot, queries: Sequence[Query]) -> Iterator[tuple[str, list[int]]]:
+    """Yield the placements asked for, and the places of queries that may be shown the same."""
 
-    def placement(place: int) -> str:
-        return queries[place].placement
+    def group(place: int) -> tuple[str, str, int]:
+        query = queries[place]
+        return query.placement, query.market, snapshot.shelf(query).since
 
-    for name, places in groupby(sorted(range(len(queries)), key=placement), key=placement):
+    for (name, _, _), places in groupby(sorted(range(len(queries)), key=group), key=group):
         yield name, list(places)
 
 
@@ -260,7 +263,8 @@ def _lists(
     why = reasons(pipeline, contexts, listed, catalog)
     sources = main_sources(pipeline, listed).tolist()
     lists: list[list[RecommendedItem]] = [[] for _ in range(len(contexts))]
-    columns = (listed.queries.tolist(), listed.rows.tolist(), listed.scores.tolist(), sources, why)
+    rows = contexts.shelf.shown(listed.rows).tolist()
+    columns = (listed.queries.tolist(), rows, listed.scores.tolist(), sources, why)
     for query, row, score, source, reason in zip(*columns, strict=True):
         items = lists[query]
         items.append(

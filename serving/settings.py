@@ -17,6 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from recsys.customers import Purpose
 from recsys.data_folder import SETTINGS_FILE_VARIABLE, own_settings_file
 from recsys.errors import InvalidInput
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS
@@ -47,11 +48,14 @@ class ServingSettings(BaseSettings):
     batch_size: Annotated[int, Field(gt=0, le=1_024)]
     release_poll_s: Seconds
     apply_interval_s: Seconds
+    follow_interval_s: Seconds
     drain_interval_s: Seconds
     drain_records: Annotated[int, Field(gt=0)]
     compact_interval_s: Annotated[float, Field(gt=0, le=86_400)]
     lake_keep_hours: Annotated[int, Field(ge=1)]
     events_kept_days: Annotated[int, Field(ge=0)]
+    allowed_unless_refused: frozenset[Purpose]
+    erasure_ledger: str
     robots_left_out: bool
     robots_a_minute: Annotated[int, Field(ge=0)]
     robots_a_day: Annotated[int, Field(ge=0)]
@@ -101,6 +105,12 @@ class ServingSettings(BaseSettings):
         """Where gRPC listens, as `host:port`."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
+
+    @property
+    def erasure_ledger_file(self) -> Path:
+        """The file that says who was erased."""
+        own = self.data_folder / "erasures" / "ledger.jsonl"
+        return Path(self.erasure_ledger) if self.erasure_ledger else own
 
     @property
     def placements_file(self) -> Path:

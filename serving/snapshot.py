@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import structlog
 
+from recsys.assortment import Assortment, Shelf
 from recsys.bundle import ModelBundle
 from recsys.context import Contexts
 from recsys.errors import RecsysError
@@ -31,23 +32,34 @@ WARMING_ITEMS = 3
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One bundle and the pipelines of all placements over it."""
+    """One bundle, what of it may be shown, and the pipelines of all placements over it."""
 
     bundle: ModelBundle
+    assortment: Assortment
     pipelines: Mapping[str, Pipeline]
 
     @classmethod
-    def of(cls, bundle: ModelBundle, placements: Mapping[str, PlacementConfig]) -> Self:
-        """Return the snapshot in which these placements are served from a bundle."""
-        return cls(bundle, compile_placements(placements, bundle))
+    def of(
+        cls,
+        bundle: ModelBundle,
+        placements: Mapping[str, PlacementConfig],
+        before: Self | None = None,
+    ) -> Self:
+        """Return the snapshot in which these placements are served from a bundle.
+
+        before: the one it takes the place of, whose work is used again where nothing changed.
+        """
+        assortment = Assortment.of(bundle.catalog, before.assortment if before else None)
+        return cls(bundle, assortment, compile_placements(placements, bundle))
+
+    def shelf(self, query: Query) -> Shelf:
+        """Return what the query may be shown."""
+        return self.assortment.shelf(query.market, int(query.now.timestamp()))
 
     def resolve(self, queries: list[Query], states: list[UserState]) -> Contexts:
-        """Return the contexts of queries whose askers' states were read."""
+        """Return the contexts of queries on one shelf, whose askers' states were read."""
         return Contexts.resolve(
-            queries,
-            states,
-            vocabulary=self.bundle.catalog.vocabulary,
-            interest=self.bundle.interest,
+            queries, states, assortment=self.assortment, interest=self.bundle.interest
         )
 
     def warm(self, clock: Clock) -> None:
@@ -76,6 +88,7 @@ class SnapshotKeeper:
     """Keeps the snapshot of the release that the pointer names.
 
     snapshot: what is served; None until there is a release that can be.
+    overlaid: makes the snapshot of a bundle that was loaded; such as it is, where there is none.
     An invalid release leaves the old snapshot in place, is said once, counted,
     and not tried again until the pointer is written anew.
     """
@@ -86,12 +99,14 @@ class SnapshotKeeper:
         placements: Mapping[str, PlacementConfig],
         clock: Clock,
         metrics: ReleaseMetrics | None = None,
+        overlaid: Callable[[Snapshot], Awaitable[Snapshot]] | None = None,
     ) -> None:
         self.snapshot: Snapshot | None = None
         self._metrics = metrics or ReleaseMetrics.of(Registry())
         self._folder = folder
         self._placements = placements
         self._clock = clock
+        self._overlaid = overlaid or _itself
         self._seen: Pointer | None = None
 
     async def changes(self, poll_s: float) -> AsyncIterator[Snapshot]:
@@ -101,6 +116,10 @@ class SnapshotKeeper:
             if await self.check() and self.snapshot is not None:
                 yield self.snapshot
 
+    def publish(self, snapshot: Snapshot) -> None:
+        """Serve another snapshot of the same release from now on."""
+        self.snapshot = snapshot
+
     async def check(self) -> bool:
         """Load what the pointer names, if that is news, and return whether it is served now."""
         pointer = self._folder.pointer()
@@ -108,7 +127,8 @@ class SnapshotKeeper:
             return False
         self._seen = pointer
         try:
-            self.snapshot = await asyncio.to_thread(self._loaded, pointer.version)
+            loaded = await asyncio.to_thread(self._loaded, pointer.version)
+            self.snapshot = await self._overlaid(loaded)
         except Exception as error:  # whatever is wrong with a release, the old one is served on
             self._refused(pointer.version, error)
             return False
@@ -130,3 +150,7 @@ class SnapshotKeeper:
             message=str(error),
             served=self.snapshot.bundle.version if self.snapshot else None,
         )
+
+
+async def _itself(snapshot: Snapshot) -> Snapshot:
+    return snapshot

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from recsys.errors import Unavailable
 from serving.catch_up import CatchUp
+from serving.erasure.gate import gate_of
 from serving.lock import DATA_FOLDER_TAKEN, DataFolderLock
 from serving.settings import ServingSettings
 from serving.state.keys import Secret, StateKeys
@@ -49,11 +50,15 @@ async def state_for_job(settings: ServingSettings) -> AsyncIterator[JobState]:
         alone = _takes_folder(settings, stack)
         keys = StateKeys(Secret.load_or_create(settings.secret_file))
         server = await StateServer.found(settings)
-        store = RedisStateStore(
-            server.address, keys, RedisSettings(read_timeout_ms=READ_TIMEOUT_MS, connections=8)
+        patience = RedisSettings(
+            read_timeout_ms=READ_TIMEOUT_MS,
+            connections=8,
+            unless_stated=settings.allowed_unless_refused,
         )
+        store = RedisStateStore(server.address, keys, patience)
         try:
-            async with CatchUp(settings.log_file, settings.lake_folder, store) as catch_up:
+            gate = gate_of(settings)
+            async with CatchUp(settings.log_file, settings.lake_folder, store, gate) as catch_up:
                 yield JobState(store, keys, catch_up, alone)
         finally:
             await store.close()

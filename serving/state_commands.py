@@ -73,7 +73,9 @@ def _sentence(found: Findings, *, repaired: bool) -> str:
     return (
         f"{found.customers:,} customers = {found.right:,} right + {found.repaired:,} {done} "
         f"({found.missing:,} entries missing, {found.wrong:,} wrong); "
-        f"{found.removed:,} states of nobody {gone}"
+        f"{found.removed:,} states of nobody {gone}; "
+        f"{found.profiles.profiles:,} profiles, {found.profiles.repaired:,} {done}, "
+        f"{found.profiles.removed:,} of nobody {gone}"
     )
 
 

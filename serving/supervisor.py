@@ -15,6 +15,9 @@ from recsys.errors import Unavailable
 from recsys.pipeline.placement import read_placements
 from serving.catch_up import CatchUp
 from serving.clock import utc_now
+from serving.erasure.gate import gate_of
+from serving.erasure.job import Eraser, Live, Threads
+from serving.erasure.places import Places
 from serving.lock import DataFolderLock
 from serving.metrics import Registry, UpkeepMetrics, totals
 from serving.metrics_endpoint import (
@@ -27,6 +30,7 @@ from serving.metrics_endpoint import (
 from serving.port import held_port
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
+from serving.state.erasing import StateErasing
 from serving.state.keys import Secret, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state_server import StateServer
@@ -37,6 +41,8 @@ from serving.worker_pool import WorkerPool
 log = structlog.get_logger("serving.supervisor")
 
 KILLED = 137
+_SETTLE_S = 6.0
+"""What a worker takes at most to apply events that it read before somebody was erased."""
 
 
 async def supervise(settings: ServingSettings, announce: Announce) -> None:
@@ -73,6 +79,7 @@ async def _serve_until(stop: _Stop, ready: _Readiness) -> None:
         ready.upkeep.keep_applying(),
         ready.upkeep.keep_draining(),
         ready.upkeep.keep_tidying(),
+        ready.upkeep.keep_erasing(),
         ready.upkeep.keep_measuring(),
         ready.keep_telling(),
         stop.told.wait(),
@@ -155,16 +162,26 @@ async def _upkeep(
     """Give the upkeep of a data folder over an open log, lake and store."""
     keys = StateKeys(Secret.load_or_create(settings.secret_file))
     store = RedisStateStore(server.address, keys, RedisSettings(connections=8))
+    gate = gate_of(settings)
     try:
         async with (
-            CatchUp(settings.log_file, settings.lake_folder, store) as catch_up,
+            CatchUp(settings.log_file, settings.lake_folder, store, gate) as catch_up,
             Archive(settings, utc_now) as archive,
         ):
+            eraser = Eraser(
+                Places.of(settings),
+                keys,
+                Live(store, StateErasing(store, server.address, keys)),
+                Threads(archive.in_archive, archive.in_customers, settle_s=_SETTLE_S),
+                clock=utc_now,
+            )
+            await eraser.run()  # before anybody is answered: the folder may be a backup's
             yield Upkeep(
                 catch_up,
                 archive,
                 settings,
                 revive=server.revive,
+                erase=eraser.run,
                 announce=announce,
                 metrics=metrics,
             )

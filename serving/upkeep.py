@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from recsys.errors import RecsysError
 from recsys.events import Position
 from serving.catch_up import CatchUp
 from serving.clock import Clock
+from serving.erasure.receipts import Receipt
 from serving.lake.drain import Drain
 from serving.lake.lake import Lake
 from serving.log.tail import LogTail
@@ -32,6 +33,7 @@ _PROGRESS_EVERY_S = 2.0
 _LOOK_EVERY_S = 0.5
 _AGAIN_AFTER_S = 5.0
 _MEASURE_EVERY_S = 5.0
+_ERASE_EVERY_S = 1.0
 _FIRST_TIDYING_S = 60.0
 _REST = 20.0
 """How many times as long as tidying took it rests, at least: a twentieth of a core is enough."""
@@ -39,6 +41,8 @@ _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 T = TypeVar("T")
 
+Erase = Callable[[], Awaitable[Sequence[Receipt]]]
+"""Erases who is to be erased, and returns the receipts of what was done or is still open."""
 Revive = Callable[[], Awaitable[None]]
 """Starts again a store that is ours and has died; does nothing for one that is not."""
 
@@ -68,7 +72,7 @@ class Archive:
         self._drained_at = _NEVER
         self._lake = Lake(settings.lake_folder)
         self._tail = self._thread.submit(LogTail, settings.log_file).result()
-        self._drain = Drain(self._tail, self._lake, settings.releases_folder)
+        self._drain = Drain(self._tail, self._lake)
         for torn in self._thread.submit(self._lake.open).result():
             log.warning("torn file of the lake moved aside", file=torn.name)
 
@@ -77,36 +81,36 @@ class Archive:
 
     async def __aexit__(self, *_: object) -> None:
         self._lake.stop()
-        await self._in_thread(self._tail.close)
+        await self.in_archive(self._tail.close)
         self._thread.shutdown()
         self._customers_thread.shutdown()
 
     async def drain(self) -> Moved:
         """Move all that waits to the lake."""
-        return await self._in_thread(self._drained)
+        return await self.in_archive(self._drained)
 
     async def drain_when_due(self) -> Moved | None:
         """Move what waits to the lake where much waits, or long, or somebody for it; else None."""
-        return await self._in_thread(self._drained_when_due)
+        return await self.in_archive(self._drained_when_due)
 
     async def tidy(self) -> None:
         """Merge the lake's small files, and delete what is out of keeping, step by step."""
         steps = self._lake.tidy(self._settings.keeping, self._clock())
-        while await self._in_thread(lambda: next(steps, steps)) is not steps:
+        while await self.in_archive(lambda: next(steps, steps)) is not steps:
             continue
 
     async def write_customers(self) -> bool:
         """Bring the customers table up to the lake; return False where it is already."""
-        loop, rule = asyncio.get_running_loop(), self._settings.robot_rule
-        return await loop.run_in_executor(self._customers_thread, self._lake.write_customers, rule)
+        rule = self._settings.robot_rule
+        return await self.in_customers(lambda: self._lake.write_customers(rule))
 
     async def trim(self, applied_through: Position) -> int:
         """Delete from the log what lake and states hold; sweep what is old once a day."""
-        return await self._in_thread(lambda: self._trimmed(applied_through))
+        return await self.in_archive(lambda: self._trimmed(applied_through))
 
     async def measure(self, metrics: UpkeepMetrics) -> None:
         """Note how far the log has come, what waits in quarantine, and how many items there are."""
-        await self._in_thread(lambda: self._measured(metrics))
+        await self.in_archive(lambda: self._measured(metrics))
 
     def _measured(self, metrics: UpkeepMetrics) -> None:
         metrics.position.labels("last").set(self._tail.last_position())
@@ -135,7 +139,12 @@ class Archive:
             self._swept_day = day
         return self._drain.trim(applied_through)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def in_customers(self, work: Callable[[], T], /) -> T:
+        """Return what work comes to in the thread of the customers table."""
+        return await asyncio.get_running_loop().run_in_executor(self._customers_thread, work)
+
+    async def in_archive(self, work: Callable[[], T], /) -> T:
+        """Return what work comes to in the thread that has the files of log and lake."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
@@ -154,6 +163,7 @@ class Upkeep:
         settings: ServingSettings,
         *,
         revive: Revive,
+        erase: Erase,
         announce: Announce,
         metrics: UpkeepMetrics,
     ) -> None:
@@ -164,6 +174,7 @@ class Upkeep:
         self._archive = archive
         self._settings = settings
         self._revive = revive
+        self._erase = erase
         self._announce = announce
         self._trim_next = asyncio.Event()
         self._tidy_next = asyncio.Event()
@@ -184,6 +195,12 @@ class Upkeep:
                 self.away.set()
                 await self._tried("revive", self._revive)
             await asyncio.sleep(self._settings.apply_interval_s)
+
+    async def keep_erasing(self) -> None:
+        """Erase for good whoever is to be erased."""
+        while True:
+            erased = await self._tried("erase", self._erase_all)
+            await asyncio.sleep(_ERASE_EVERY_S if erased else _AGAIN_AFTER_S)
 
     async def keep_draining(self) -> None:
         """Drain the log for good, whenever that is due."""
@@ -233,6 +250,9 @@ class Upkeep:
         if moved.asked or self._untidy >= LARGE:
             self._untidy = 0
             self._tidy_next.set()
+
+    async def _erase_all(self) -> None:
+        await self._erase()
 
     async def _tidy(self) -> None:
         await self._archive.tidy()

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arrays import Rows, Vectors, offsets_of
+from recsys.arrays import Rows, Seconds, Vectors, offsets_of
+from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
-from recsys.catalog import Catalog, Item
+from recsys.catalog import Catalog
 from recsys.context import Contexts
 from recsys.events import EVENT_CODES, Event, EventType
 from recsys.ids import ItemId, Vocabulary
 from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
 from recsys.interactions import Interactions
 from recsys.interest import DEFAULT_WEIGHTS, Interest
+from recsys.items import Item
 from recsys.manifest import Manifest
 from recsys.models.blend import Blend
 from recsys.models.factors import FactorModel
@@ -31,7 +33,7 @@ from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 from recsys.query import Query
-from recsys.state import FACETS, Entries, Facet, UserState, merged, no_entries, packed
+from recsys.state import FACETS, PURCHASES, Entries, Facet, UserState, merged, no_entries, packed
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DAY = 86_400
@@ -174,6 +176,23 @@ def bought(*items: str, days: float = 10.0) -> UserState:
     return state(*((EventType.PURCHASE, item, days) for item in items))
 
 
+def bought_rows(rows: Sequence[int], days: float = 10.0) -> UserState:
+    """Return the state of who bought the items of these rows so many days ago."""
+    kept = packed(
+        np.full(len(rows), int(NOW.timestamp()) - round(days * DAY), dtype=np.int64),
+        np.arange(len(rows), dtype=np.uint32),
+        np.array(rows, dtype=np.int32),
+        np.full(len(rows), EVENT_CODES[EventType.PURCHASE], dtype=np.uint8),
+        np.ones(len(rows), dtype=np.float32),
+    )
+    return replace(UserState.unknown(), purchases=merged(kept, no_entries(), PURCHASES.limit))
+
+
+def since(days: Sequence[int]) -> Seconds:
+    """Return when items were described first, so many days ago each."""
+    return int(NOW.timestamp()) - DAY * np.array(days, dtype=np.int64)
+
+
 def query(placement: str = "home", **fields: object) -> Query:
     """Return a query of a known user, now."""
     return replace(Query(placement, NOW, user_id="anna"), **fields)  # type: ignore[arg-type]
@@ -184,7 +203,7 @@ def contexts(states: Sequence[UserState], queries: Sequence[Query] | None = None
     asked = queries or [query() for _ in states]
     whole = bundle()
     return Contexts.resolve(
-        asked, states, vocabulary=whole.catalog.vocabulary, interest=whole.interest
+        asked, states, assortment=Assortment.of(whole.catalog), interest=whole.interest
     )
 
 

@@ -8,12 +8,12 @@ from typing import Self
 
 import numpy as np
 
+from recsys.assortment import Assortment
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
 from recsys.evaluation.metrics import hits, ndcg
 from recsys.evaluation.replay import Cases, cases_of, contexts_of, joined
 from recsys.evaluation.splits import Split
-from recsys.ids import Vocabulary
 from recsys.index.faiss_index import FaissIndex
 from recsys.models.factors import FactorModel
 from recsys.pipeline.filters import NotPurchased
@@ -34,7 +34,7 @@ Build = Callable[[Recipe], CandidateSource]
 
 
 def choose_recipe(
-    split: Split, customers: Customers, vocabulary: Vocabulary, settings: TrainingSettings
+    split: Split, customers: Customers, assortment: Assortment, settings: TrainingSettings
 ) -> tuple[Recipe, FactorModel]:
     """Return the recipe whose models, each alone, foresee the window best, and its factors.
 
@@ -42,8 +42,8 @@ def choose_recipe(
     bought, the factors by what is bought for the first time.
     """
     recipe = Recipe.first_of(settings)
-    visits = _Bench.of(Situation.VISIT, split, vocabulary, settings)
-    discoveries = _Bench.of(Situation.DISCOVERY, split, vocabulary, settings)
+    visits = _Bench.of(Situation.VISIT, split, assortment, settings)
+    discoveries = _Bench.of(Situation.DISCOVERY, split, assortment, settings)
     recipe = _popularity(recipe, visits, split, settings)
     recipe, factors = _factors(recipe, discoveries, customers, settings)
     return _repurchase(recipe, visits, split, settings), factors
@@ -115,19 +115,19 @@ class _Bench:
         cls,
         situation: Situation,
         split: Split,
-        vocabulary: Vocabulary,
+        assortment: Assortment,
         settings: TrainingSettings,
     ) -> Self:
         rng = np.random.default_rng(settings.seed)
         cases = cases_of("", situation, split, rng, most=MOST_CASES)
         interest = interest_of(settings, Recipe.first_of(settings))
         asked = contexts_of(
-            cases, split.past, vocabulary=vocabulary, interest=interest, limit=DEPTH
+            cases, split.past, assortment=assortment, interest=interest, limit=DEPTH
         )
         new_only = situation is Situation.DISCOVERY
         batches = []
         for places, contexts in asked:
-            eligible = Eligibility.everything(len(vocabulary), len(contexts))
+            eligible = Eligibility.everything(len(assortment.vocabulary), len(contexts))
             if new_only:
                 eligible = NotPurchased(np.inf).narrow(contexts, eligible)
             batches.append((places, contexts, eligible))

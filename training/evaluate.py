@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from recsys.arrays import Mask, keys_of
+from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
 from recsys.candidates import Candidates
 from recsys.context import Contexts
@@ -145,17 +146,17 @@ def replay(
     if new:
         pipeline = replace(pipeline, filters=(*pipeline.filters, NotPurchased(np.inf)))
     wide = replace(pipeline, sources=(*pipeline.sources, *_baselines(pipeline, bundle)))
-    parts = []
+    parts, assortment = [], Assortment.of(bundle.catalog)
     for places, contexts in contexts_of(
         cases,
         split.past,
-        vocabulary=bundle.catalog.vocabulary,
+        assortment=assortment,
         interest=bundle.interest,
         limit=LONGEST,
     ):
         found = wide.retrieve(contexts, wide.eligible(contexts))
         parts.append((places, contexts, found))
-    return Replayed(pipeline, wide.source_names, cases, tuple(parts))
+    return Replayed(pipeline, wide.proposing, cases, tuple(parts))
 
 
 def discoveries(replayed: Replayed, split: Split) -> tuple[Candidates, Ragged]:
@@ -167,7 +168,7 @@ def discoveries(replayed: Replayed, split: Split) -> tuple[Candidates, Ragged]:
 
 def _baselines(pipeline: Pipeline, bundle: ModelBundle) -> Iterator[NamedSource]:
     """Yield what every placement is measured against, where it is none of its sources."""
-    if POPULAR not in pipeline.source_names:
+    if POPULAR not in pipeline.proposing:
         yield NamedSource(POPULAR, Popular(bundle.popularity), BASELINE_K)
     counts = RepurchaseModel(np.ones(len(bundle.catalog), dtype=np.float32), 0.0)
     yield NamedSource(FREQUENCY, BuyAgain(counts), BASELINE_K)
@@ -185,12 +186,16 @@ def _bought(contexts: Contexts, found: Candidates) -> Mask:
 
 
 def _repeats(whole: Replayed, cases: Cases) -> Replayed:
-    """Return the replay with those candidates alone that their customer had bought before."""
+    """Return the replay with those candidates alone that their customer had bought before.
+
+    Newcomers are none of them, and take no place among them.
+    """
     parts = [
         (places, contexts, found.take(_bought(contexts, found)))
         for places, contexts, found in whole.parts
     ]
-    return replace(whole, cases=cases, parts=tuple(parts))
+    pipeline = replace(whole.pipeline, newcomers=None)
+    return replace(whole, pipeline=pipeline, cases=cases, parts=tuple(parts))
 
 
 def _bought_targets(cases: Cases, split: Split) -> Mask:
@@ -212,11 +217,13 @@ def _lists(replayed: Replayed) -> Lists:
         for column, name in enumerate(replayed.names):
             alone = merged.take(merged.signals[:, column] > 0)
             alone = alone.scored(alone.signals[:, column])
-            found.setdefault(name, []).append((places, _select(replayed, contexts, alone)))
+            # Popularity, which a placement must beat, owes newcomers the same share.
+            made = _finished if name == POPULAR else _select
+            found.setdefault(name, []).append((places, made(replayed, contexts, alone)))
         own = replace(merged, signals=merged.signals[:, : replayed.n_own])
         own = own.take(_proposed(own))
         own = own.scored(replayed.pipeline.ranker.score(contexts, own))
-        found.setdefault(BLEND, []).append((places, _select(replayed, contexts, own)))
+        found.setdefault(BLEND, []).append((places, _finished(replayed, contexts, own)))
     lists = {name: joined(parts) for name, parts in found.items()}
     return Lists(replayed.cases, lists, _contributions(replayed, lists[BLEND]))
 
@@ -226,13 +233,26 @@ def _select(replayed: Replayed, contexts: Contexts, candidates: Candidates) -> C
     return replayed.pipeline.selector.select(contexts, candidates.ordered(), limits)
 
 
+def _finished(replayed: Replayed, contexts: Contexts, candidates: Candidates) -> Candidates:
+    """Return the lists as they are served, newcomers among them, and behind those the others."""
+    pipeline, whole = replayed.pipeline, _select(replayed, contexts, candidates)
+    if pipeline.newcomers is None:
+        return whole
+    size = np.full(len(contexts), min(pipeline.size, LONGEST), dtype=np.int32)
+    eligible = pipeline.eligible(contexts)
+    served = pipeline.newcomers.introduce(contexts, eligible, whole.first(size))
+    listed = np.isin(keys_of(whole.queries, whole.rows), keys_of(served.queries, served.rows))
+    others = whole.take(~listed)
+    return served.followed_by(others.with_signal())
+
+
 def _contributions(replayed: Replayed, listed: Candidates) -> dict[str, float]:
     first = listed.first(np.full(len(replayed.cases), DEPTH, dtype=np.int32))
-    added = replayed.pipeline.ranker.contributions(first).sum(axis=0)
+    added = replayed.pipeline.contributions(first)[:, : replayed.n_own].sum(axis=0)
     shares = added / max(float(added.sum()), 1e-12)
     return {
         name: round(float(share), 4)
-        for name, share in zip(replayed.pipeline.source_names, shares, strict=True)
+        for name, share in zip(replayed.pipeline.proposing, shares, strict=True)
     }
 
 

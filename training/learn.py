@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -15,11 +15,14 @@ from recsys.interactions import Interactions
 from recsys.interest import Interest
 from recsys.manifest import Manifest
 from recsys.models.blend import Blend
+from recsys.models.content import ContentModel
+from recsys.models.described import Descriptions
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 from training.fit.als import AlsConfig, fit_als
+from training.fit.content import ContentConfig, fit_content
 from training.fit.interests import Customers
 from training.fit.neighbors import fit_neighbors
 from training.fit.popularity import fit_popularity, fit_trend
@@ -37,6 +40,9 @@ class Recipe:
     popularity_half_life_days: float
     repurchase_half_life_days: float
     rate_exponent: float
+    content_regularization: float
+    content_exponent: float
+    content_length: float
 
     @classmethod
     def first_of(cls, settings: TrainingSettings) -> Recipe:
@@ -48,6 +54,24 @@ class Recipe:
             settings.popularity.half_life_days[0],
             settings.repurchase.half_life_days[0],
             settings.repurchase.rate_exponents[0],
+            settings.content.regularization[0],
+            settings.content.exponents[0],
+            settings.content.lengths[0],
+        )
+
+    def with_content(self, config: ContentConfig) -> Recipe:
+        """Return the recipe with this content model."""
+        return replace(
+            self,
+            content_regularization=config.regularization,
+            content_exponent=config.exponent,
+            content_length=config.length,
+        )
+
+    def content(self) -> ContentConfig:
+        """Return how its content model is fitted."""
+        return ContentConfig(
+            self.content_regularization, self.content_exponent, self.content_length
         )
 
     def numbers(self) -> dict[str, float]:
@@ -64,6 +88,18 @@ class Models:
     neighbors: NeighborModel
     repurchase: RepurchaseModel
     popularity: PopularityModel
+    content: ContentModel | None = None
+
+    def foreseeing(self, descriptions: Descriptions, config: ContentConfig) -> Models:
+        """Return these models with one of content, by which items nobody has met get vectors.
+
+        descriptions: (n_items,) of every item; where they tell nothing, nothing changes.
+        """
+        content = fit_content(descriptions, self.factors, config)
+        if content is None:
+            return self
+        factors = self.factors.with_foreseen(content.of(descriptions))
+        return replace(self, factors=factors, content=content)
 
     def bundle(
         self,
@@ -84,6 +120,7 @@ class Models:
             repurchase=self.repurchase,
             popularity=self.popularity,
             blends=blends,
+            content=self.content,
         )
 
 
@@ -126,15 +163,20 @@ def interest_of(settings: TrainingSettings, recipe: Recipe) -> Interest:
 
 def fit_factors(customers: Customers, recipe: Recipe, settings: TrainingSettings) -> FactorModel:
     """Return the factors of these customers' interests."""
-    config = AlsConfig(
+    interests = customers.interests(interest_of(settings, recipe))
+    rng = np.random.default_rng(settings.seed)
+    return fit_als(interests, customers.n_items, als_of(settings, recipe), rng)
+
+
+def als_of(settings: TrainingSettings, recipe: Recipe) -> AlsConfig:
+    """Return how factors are fitted under a recipe."""
+    return AlsConfig(
         settings.factors.dim,
         settings.factors.iterations,
         recipe.regularization,
         recipe.alpha,
         settings.threads,
     )
-    interests = customers.interests(interest_of(settings, recipe))
-    return fit_als(interests, customers.n_items, config, np.random.default_rng(settings.seed))
 
 
 def repurchase_of(rates: Scores, recipe: Recipe) -> RepurchaseModel:

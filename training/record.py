@@ -60,13 +60,14 @@ def manifest_of_run(
         index_kind=plan.kind.value,
         blends={name: blend.numbers() for name, blend in rehearsal.blends.items()},
         settings=job.settings.recipe(),
-        metrics={**rehearsal.evaluation.report.metrics(), "index_recall": choice.recall},
+        metrics={**rehearsal.metrics(), "index_recall": choice.recall},
         counts={
             "n_items": interactions.n_items,
             "n_users": interactions.n_users,
             "n_events": len(interactions),
         },
         packages={name: package_version(name) for name in PACKAGES},
+        erased_through=dataset.erased.done,
     )
 
 

@@ -10,18 +10,22 @@ from typing import Protocol
 
 import numpy as np
 
+from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
 from recsys.catalog import Catalog
 from recsys.evaluation.replay import cases_of
 from recsys.evaluation.splits import Split, last_windows
 from recsys.interactions import Interactions
 from recsys.models.blend import Blend
+from recsys.models.described import path_of
 from recsys.pipeline.placement import PlacementConfig, Situation
 from training.choose import choose_recipe
+from training.cold import ColdTrial, choose_content
+from training.datasets.lake import Dataset
 from training.evaluate import THREADS, discoveries, evaluate, replay
 from training.fit.blend import fit_blend
 from training.fit.interests import Customers
-from training.learn import Models, Recipe, fit_models
+from training.learn import Models, Recipe, als_of, fit_models, interest_of
 from training.measures import Evaluation
 from training.settings import TrainingSettings
 
@@ -45,34 +49,55 @@ class Rehearsal:
     recipe: Recipe
     blends: Mapping[str, Blend]
     evaluation: Evaluation
+    cold: ColdTrial
+
+    def metrics(self) -> dict[str, float]:
+        """Return the main measures by name."""
+        return {**self.evaluation.report.metrics(), **self.cold.metrics()}
 
 
 def rehearse(
-    interactions: Interactions,
-    catalog: Catalog,
-    placements: Placements,
-    settings: TrainingSettings,
-    progress: StepListener,
+    dataset: Dataset, placements: Placements, settings: TrainingSettings, progress: StepListener
 ) -> Rehearsal:
     """Return the recipe and blends that validation chose, and how they do on the test window."""
-    validation, *tests = windows_of(interactions, settings)
+    validation, *tests = windows_of(dataset.interactions, settings)
+    assortment, descriptions = Assortment.of(dataset.catalog), dataset.descriptions
     with progress.step("choose the recipe on the validation window"):
-        customers = Customers.at(validation.instant, validation.past, catalog.vocabulary)
-        recipe, factors = choose_recipe(validation, customers, catalog.vocabulary, settings)
+        customers = Customers.at(validation.instant, validation.past, assortment)
+        recipe, factors = choose_recipe(validation, customers, assortment, settings)
+    with progress.step("foresee items that nobody has met"):
+        cold = _cold(dataset, customers, recipe, settings)
+        recipe = recipe.with_content(cold.config)
     with progress.step("weigh the sources of each placement"):
         models = fit_models(validation.past, customers, recipe, settings, factors=factors)
-        blends = fit_blends(models, validation, catalog, placements, settings)
+        models = models.foreseeing(descriptions, cold.config)
+        blends = fit_blends(models, validation, dataset.catalog, placements, settings)
     trials = []
     with progress.step("learn again, up to each test window"):
         for test in tests:
-            customers = Customers.at(test.instant, test.past, catalog.vocabulary)
+            customers = Customers.at(test.instant, test.past, assortment)
             models = fit_models(test.past, customers, recipe, settings)
-            trials.append((models.bundle(catalog, blends), test))
+            models = models.foreseeing(descriptions, cold.config)
+            trials.append((models.bundle(dataset.catalog, blends), test))
     with progress.step("replay the placements over the test windows"):
-        evaluation = evaluate(
-            trials, placements, seed=settings.seed, most_cases=settings.most_cases
-        )
-    return Rehearsal(recipe, blends, evaluation)
+        scores = evaluate(trials, placements, seed=settings.seed, most_cases=settings.most_cases)
+    return Rehearsal(recipe, blends, scores, cold)
+
+
+def _cold(
+    dataset: Dataset, customers: Customers, recipe: Recipe, settings: TrainingSettings
+) -> ColdTrial:
+    """Return the content model that finds hidden items best for these customers."""
+    catalog = dataset.catalog
+    names = [path_of(catalog.category_names[place]) for place in range(len(catalog.category_names))]
+    return choose_content(
+        dataset.descriptions,
+        [names[place] for place in catalog.categories.tolist()],
+        customers.interests(interest_of(settings, recipe)),
+        als=als_of(settings, recipe),
+        grid=settings.content,
+        rng=np.random.default_rng(settings.seed),
+    )
 
 
 def windows_of(interactions: Interactions, settings: TrainingSettings) -> tuple[Split, ...]:
@@ -119,7 +144,7 @@ def _blend(
         lists.append(discoveries(replayed, split))
     return fit_blend(
         lists,
-        replayed.pipeline.source_names,
+        replayed.pipeline.proposing,
         bundle.popularity.trends,
         exponents=settings.trend.exponents,
     )

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from recsys.customers import ALLOWED_UNLESS_REFUSED, Purpose
 from recsys.errors import InvalidInput, NotFound
 from recsys.events import EventType
 from recsys.interest import DEFAULT_WEIGHTS
@@ -51,6 +52,20 @@ class FactorSettings:
     iterations: Count = 8
     regularization: PositiveGrid = (5.0, 20.0)
     alpha: PositiveGrid = (1.0,)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSettings:
+    """Vectors of items that nobody has met, from their descriptions: all three are grids.
+
+    exponents: how much lengths are made equal, from 0 (not) to 1. lengths: of foreseen vectors,
+    beside those of learned ones.
+    """
+
+    __pydantic_config__ = STRICT
+    regularization: PositiveGrid = (4.0, 1.0, 16.0)
+    exponents: ExponentGrid = (0.5, 0.0, 1.0)
+    lengths: PositiveGrid = (1.0, 0.5, 2.0, 4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +154,14 @@ class RobotSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentSettings:
+    """What customers allow who said nothing; the same as `allowed_unless_refused` of serving."""
+
+    __pydantic_config__ = STRICT
+    allowed_unless_refused: tuple[Purpose, ...] = tuple(sorted(ALLOWED_UNLESS_REFUSED))
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingSettings:
     """One run.
 
@@ -157,8 +180,10 @@ class TrainingSettings:
     most_cases: Count = 1_500
     keep_releases: Count = 5
     robots: RobotSettings = field(default_factory=RobotSettings)
+    consent: ConsentSettings = field(default_factory=ConsentSettings)
     interest: InterestSettings = field(default_factory=InterestSettings)
     factors: FactorSettings = field(default_factory=FactorSettings)
+    content: ContentSettings = field(default_factory=ContentSettings)
     neighbors: NeighborSettings = field(default_factory=NeighborSettings)
     popularity: PopularitySettings = field(default_factory=PopularitySettings)
     repurchase: RepurchaseSettings = field(default_factory=RepurchaseSettings)

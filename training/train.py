@@ -14,6 +14,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from recsys.arrays import Rows
+from recsys.assortment import Assortment
+from recsys.erasures import ErasureMark
 from recsys.errors import InvalidInput, Unavailable
 from recsys.index.chooser import Choice, choose_index
 from recsys.releases import read_pointer, versions
@@ -69,7 +71,7 @@ def measure(
     """Return what the settings are worth on the present lake; nothing is kept."""
     with threadpool_limits(1, user_api="blas"):
         dataset = _read(data_folder, settings, progress)
-        rehearsal = rehearse(dataset.interactions, dataset.catalog, placements, settings, progress)
+        rehearsal = rehearse(dataset, placements, settings, progress)
         return rehearsal.evaluation.report
 
 
@@ -78,11 +80,12 @@ def _trained(
 ) -> Outcome:
     """Run the steps between an open tracker and a release."""
     settings, version = job.settings, draft.name
-    rehearsal = rehearse(dataset.interactions, dataset.catalog, job.placements, settings, progress)
+    rehearsal = rehearse(dataset, job.placements, settings, progress)
     report, champion = rehearsal.evaluation.report, _champion(job, dataset, progress)
     with progress.step("learn from everything"):
         customers = _everybody(dataset)
         models = fit_models(dataset.interactions, customers, rehearsal.recipe, settings)
+        models = models.foreseeing(dataset.descriptions, rehearsal.recipe.content())
     with progress.step("choose the index"):
         choice = _index(models, customers, settings)
     with progress.step("save and judge"):
@@ -95,13 +98,20 @@ def _trained(
         number = record(job, run, bundle, draft, rehearsal, verdict)
     if verdict.passed:
         with progress.step("publish"):
-            _publish(job, draft, report)
+            _publish(job, draft, dataset, report)
             run.crown(number)
     served = champion.version if champion else None
     return Outcome(version, report, verdict, bundle.manifest.digest, run.run_id, choice, served)
 
 
-def _publish(job: TrainingJob, draft: Path, report: Report) -> None:
+def _publish(job: TrainingJob, draft: Path, dataset: Dataset, report: Report) -> None:
+    """Publish the draft. Raises Unavailable where somebody was erased since the lake was read."""
+    if not dataset.erased.covers(ErasureMark.read(job.data_folder / "lake")):
+        raise Unavailable(
+            "customers were erased while this run learned, perhaps from them too, so it is not "
+            "published: run `recsys train` again",
+            reason="ERASED_MEANWHILE",
+        )
     keep_report(job.data_folder, draft.name, report)
     publish(
         job.releases,
@@ -126,7 +136,11 @@ def _read_and_open(job: TrainingJob, progress: StepListener) -> tuple[Tracker, D
 def _read(data_folder: Path, settings: TrainingSettings, progress: StepListener) -> Dataset:
     """Return what there is to learn from. Raises NotReady where that is too little."""
     with progress.step("read the lake"):
-        dataset = read_dataset(data_folder / "lake", settings.robots.rule())
+        dataset = read_dataset(
+            data_folder / "lake",
+            settings.robots.rule(),
+            settings.consent.allowed_unless_refused,
+        )
     left_out = dataset.left_out
     if left_out.events:
         progress.tell(f"robots left out: {left_out.robots:,}, with {left_out.events:,} events")
@@ -140,7 +154,7 @@ def _read(data_folder: Path, settings: TrainingSettings, progress: StepListener)
 
 def _everybody(dataset: Dataset) -> Customers:
     instant = dataset.interactions.times[-1] + np.timedelta64(1, "s")
-    return Customers.at(instant, dataset.interactions, dataset.catalog.vocabulary)
+    return Customers.at(instant, dataset.interactions, Assortment.of(dataset.catalog))
 
 
 def _index(models: Models, customers: Customers, settings: TrainingSettings) -> Choice:
@@ -186,9 +200,7 @@ def _champion(job: TrainingJob, dataset: Dataset, progress: StepListener) -> Cha
             threads=job.settings.threads,
         )
         silent = _Silent()
-        rehearsal = rehearse(
-            dataset.interactions, dataset.catalog, job.placements, settings, silent
-        )
+        rehearsal = rehearse(dataset, job.placements, settings, silent)
     return replace(champion, evaluation=rehearsal.evaluation)
 
 

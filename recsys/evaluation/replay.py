@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from recsys.arrays import Keys, Mask, Rows, frozen, keys_of, owners_of, rows_of
+from recsys.assortment import Assortment
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.evaluation.splits import Split
@@ -91,16 +92,16 @@ def cases_of(
 
 
 def contexts_of(
-    cases: Cases, past: Interactions, *, vocabulary: Vocabulary, interest: Interest, limit: int
+    cases: Cases, past: Interactions, *, assortment: Assortment, interest: Interest, limit: int
 ) -> Iterator[tuple[range, Contexts]]:
     """Yield the cases' contexts in batches, with the places they stand for."""
     for start in range(0, len(cases), BATCH):
         places = range(start, min(start + BATCH, len(cases)))
         users = cases.users[places.start : places.stop]
-        queries = cases.queries(places, vocabulary, limit)
+        queries = cases.queries(places, assortment.vocabulary, limit)
         yield (
             places,
-            Contexts.replay(queries, past, users, vocabulary=vocabulary, interest=interest),
+            Contexts.replay(queries, past, users, assortment=assortment, interest=interest),
         )
 
 

@@ -92,6 +92,6 @@ def _contenders(scores: Scores, depth: int) -> NDArray[np.int64]:
     whole = n_blocks * BLOCK
     greatest = scores[:, :whole].reshape(n_queries, n_blocks, BLOCK).max(axis=2)
     blocks = np.argpartition(-greatest, depth - 1, axis=1)[:, :depth]
-    inside = (blocks[:, :, np.newaxis] * BLOCK + np.arange(BLOCK)).reshape(n_queries, -1)
+    inside = (blocks[:, :, np.newaxis] * BLOCK + np.arange(BLOCK)).reshape(n_queries, depth * BLOCK)
     beyond = np.broadcast_to(np.arange(whole, n_items), (n_queries, n_items - whole))
     return np.concatenate((inside, beyond), axis=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -17,8 +17,11 @@ class FactorModel:
 
     Customer vectors are never stored: they are folded in from interests at each question.
 
-    items: (n_items, dim) float32; zero for items nobody has bought.
-    gram: (dim, dim) float32, itemsᵀ items.
+    items: (n_items, dim) float32; zero for items of which nothing is known.
+    foreseen: (n_items,) bool, items nobody has met, whose vectors come from their descriptions;
+        empty where there is none.
+    newer: (n, dim) float32, of items that came after training, rows behind those of `items`.
+    gram: (dim, dim) float32, itemsᵀ items of those that customers taught, and of no others.
     regularization: weight of the vectors' own length, > 0.
     alpha: confidence of one unit of interest, > 0; what nobody showed interest in counts 1.
     """
@@ -27,28 +30,54 @@ class FactorModel:
     gram: Vectors
     regularization: float
     alpha: float
+    newer: Vectors = field(default_factory=lambda: np.empty((0, 0), dtype=np.float32))
+    foreseen: Mask = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
     @classmethod
     def of(cls, items: Vectors, *, regularization: float, alpha: float) -> Self:
         """Return the model of these item vectors."""
         return cls(frozen(items), frozen(items.T @ items), regularization, alpha)
 
+    def with_foreseen(self, vectors: Vectors) -> Self:
+        """Return the model in which items it knows nothing of have these (n_items, dim) vectors.
+
+        What was learned, and so what is folded in from it, stays as it is.
+        """
+        foreseen: Mask = ~self.known & np.any(vectors != 0, axis=1)
+        items = np.where(foreseen[:, np.newaxis], vectors, self.items)
+        return replace(self, items=frozen(items), foreseen=frozen(foreseen))
+
+    def of_rows(self, rows: Rows) -> Vectors:
+        """Return the (n, dim) vectors of these (n,) rows."""
+        behind = np.flatnonzero(rows >= len(self.items))
+        if not len(behind):
+            return self.items[rows]
+        vectors = self.items[np.minimum(rows, len(self.items) - 1)]
+        vectors[behind] = self.newer[rows[behind] - len(self.items)]
+        return vectors
+
     @property
     def known(self) -> Mask:
-        """(n_items,) whether the model has learned anything of the item."""
+        """(n_items,) whether the item has a vector; not of newer ones."""
         known: Mask = np.any(self.items != 0, axis=1)
         return known
+
+    @property
+    def learned(self) -> Mask:
+        """(n_items,) whether customers taught the item's vector."""
+        return self.known & ~self.foreseen if len(self.foreseen) else self.known
 
     def fold_in(self, interests: Weighted) -> Vectors:
         """Return the (q, dim) vectors of customers with these interests; zero without any.
 
-        Solves (YᵀY + Yᵀ(C - I)Y + λI) x = YᵀC 1 for each, as the trainer does for its users.
+        Solves (YᵀY + Yᵀ(C - I)Y + λI) x = YᵀC 1 for each, as the trainer does for its users;
+        items that nobody taught are in the customer's own Y alone, not in everybody's YᵀY.
         """
         vectors = np.zeros((len(interests), self.items.shape[1]), dtype=np.float32)
         # One small BLAS product a query: a batched form would hold n outer products in memory.
         for query in np.flatnonzero(np.diff(interests.offsets)).tolist():
-            own, confidence = self._own(interests, query)
-            vectors[query] = np.linalg.solve(self._system(own, confidence), own.T @ confidence)
+            own, confidence, beyond = self._own(interests, query)
+            vectors[query] = np.linalg.solve(self._system(own, beyond), own.T @ confidence)
         return vectors
 
     def anchors(self, interests: Weighted, queries: Rows, rows: Rows) -> Rows:
@@ -63,17 +92,27 @@ class FactorModel:
             if start == end:
                 continue
             chosen = queries == query
-            own, confidence = self._own(interests, query)
-            through = np.linalg.solve(self._system(own, confidence), self.items[rows[chosen]].T)
+            own, confidence, beyond = self._own(interests, query)
+            through = np.linalg.solve(self._system(own, beyond), self.of_rows(rows[chosen]).T)
             shares = (own @ through) * confidence[:, np.newaxis]
             best[chosen] = interests.rows[start:end][shares.argmax(axis=0)]
         return best
 
-    def _own(self, interests: Weighted, query: int) -> tuple[Vectors, Scores]:
+    def _own(self, interests: Weighted, query: int) -> tuple[Vectors, Scores, Scores]:
+        """Return one query's vectors, its confidence in each, and how much `gram` lacks of that."""
         own = slice(interests.offsets[query], interests.offsets[query + 1])
-        return self.items[interests.rows[own]], self.alpha * interests.weights[own]
+        rows = interests.rows[own]
+        confidence = self.alpha * interests.weights[own]
+        return self.of_rows(rows), confidence, confidence - self._in_gram(rows)
 
-    def _system(self, own: Vectors, confidence: Scores) -> Vectors:
+    def _in_gram(self, rows: Rows) -> Scores:
+        """Return 1 where `gram` counts a row already, else 0."""
+        learned: Scores = (rows < len(self.items)).astype(np.float32)
+        if len(self.foreseen):
+            learned[self.foreseen[np.minimum(rows, len(self.items) - 1)]] = 0
+        return learned
+
+    def _system(self, own: Vectors, beyond: Scores) -> Vectors:
         ridge = self.regularization * np.eye(len(self.gram), dtype=np.float32)
-        system: Vectors = self.gram + ridge + own.T @ (own * (confidence - 1)[:, np.newaxis])
+        system: Vectors = self.gram + ridge + own.T @ (own * beyond[:, np.newaxis])
         return system

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from recsys.arrays import Scores
 from recsys.bundle import ModelBundle
 from recsys.models.blend import Blend
 from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
+from recsys.pipeline.newcomers import Introduction, Newcomers
 from recsys.pipeline.pipeline import NamedSource, Pipeline
 from recsys.pipeline.placement import (
     AvailableConfig,
     FilterConfig,
+    NewcomersConfig,
     NotHiddenConfig,
     NotPurchasedConfig,
     NotSeedsConfig,
@@ -63,26 +64,20 @@ def compile_placement(
     weights = [weight[source.kind] for source in sources]
     return Pipeline(
         size=config.size,
-        filters=tuple(_filter(narrowing, bundle) for narrowing in config.filters),
+        filters=tuple(_filter(narrowing) for narrowing in config.filters),
         sources=tuple(_named(source, bundle) for source in sources),
-        ranker=WeightedSum(np.array(weights, dtype=np.float32), _lifts(blend, bundle)),
+        ranker=WeightedSum(
+            np.array(weights, dtype=np.float32), bundle.popularity.trends, blend.trend
+        ),
         selector=_selector(config.selector, bundle),
-        n_items=len(bundle.catalog),
+        newcomers=_introduction(config.newcomers, bundle),
     )
 
 
-def _lifts(blend: Blend, bundle: ModelBundle) -> Scores | None:
-    """Return what each item's score is multiplied by, None where trends do not count."""
-    if not blend.trend:
-        return None
-    lifts: Scores = bundle.popularity.trends ** np.float32(blend.trend)
-    return lifts
-
-
-def _filter(config: FilterConfig, bundle: ModelBundle) -> Filter:
+def _filter(config: FilterConfig) -> Filter:
     match config:
         case AvailableConfig():
-            return Available(bundle.catalog.available)
+            return Available()
         case NotSeedsConfig():
             return NotSeeds()
         case NotHiddenConfig():
@@ -110,6 +105,12 @@ def source_of(kind: SourceKind, bundle: ModelBundle) -> Source:
             return BuyAgain(bundle.repurchase.lately())
         case SourceKind.POPULAR:
             return Popular(bundle.popularity)
+
+
+def _introduction(config: NewcomersConfig | None, bundle: ModelBundle) -> Introduction | None:
+    if config is None:
+        return None
+    return Introduction(Newcomers.of(bundle, config), config.share, bundle.factors)
 
 
 def _selector(config: SelectorConfig, bundle: ModelBundle) -> Selector:

@@ -15,16 +15,11 @@ from recsys.timelines import Ragged, Timeline
 
 @dataclass(frozen=True, slots=True)
 class Available:
-    """Allows what the catalog says may be sold.
-
-    available: (n_items,) bool.
-    """
-
-    available: Mask
+    """Allows what may be sold in the market asked for, at the time of asking."""
 
     def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
-        """Return the eligibility within the available items."""
-        return eligible.within(self.available)
+        """Return the eligibility within what is on the shelf."""
+        return eligible.within(contexts.shelf.allowed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,20 @@ class VariedConfig:
 SelectorConfig = TopConfig | VariedConfig
 
 
+@dataclass(frozen=True, slots=True)
+class NewcomersConfig:
+    """How much of each list goes to items of which too little is known to rank them.
+
+    share: part of a list, on average. days: how long an item is new, from when it was described
+    first. evidence: purchases in what was learned, from which on it is ranked like any other.
+    """
+
+    __pydantic_config__ = STRICT
+    share: Annotated[float, Field(gt=0, le=0.5)]
+    days: Annotated[float, Field(gt=0, le=3_650)]
+    evidence: Annotated[float, Field(gt=0, le=1e6)]
+
+
 class Situation(StrEnum):
     """The moment a placement is for, and so how it is replayed in evaluation."""
 
@@ -117,6 +131,7 @@ class PlacementConfig:
     """One named list.
 
     situation: how it is judged. size: items in an answer that does not ask for a number.
+    newcomers: nothing for a list that goes by rank alone.
     """
 
     __pydantic_config__ = STRICT
@@ -128,6 +143,7 @@ class PlacementConfig:
     selector: Annotated[SelectorConfig, Field(discriminator="kind")] = field(
         default_factory=lambda: TopConfig("top")
     )
+    newcomers: NewcomersConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from recsys.arrays import Scores
 from recsys.candidates import Candidates
 from recsys.context import Contexts
@@ -14,16 +16,20 @@ class WeightedSum:
     """Adds up the sources' signals under fixed weights, more for items that sell more of late.
 
     weights: (n_sources,) float32, >= 0, chosen on validation.
-    lifts: (n_items,) float32, > 0, what an item's sum is multiplied by; None multiplies nothing.
+    trends: (n_items,) float32, > 0, of the items; a sum is multiplied by its item's trend to the
+        power of `exponent`.
     """
 
     weights: Scores
-    lifts: Scores | None = None
+    trends: Scores
+    exponent: float = 0.0
 
     def score(self, contexts: Contexts, candidates: Candidates) -> Scores:
         """Return the weighted sum of each candidate's signals, lifted."""
         sums: Scores = candidates.signals @ self.weights
-        return sums if self.lifts is None else sums * self.lifts[candidates.rows]
+        if not self.exponent:
+            return sums
+        return sums * self.trends[candidates.rows] ** np.float32(self.exponent)
 
     def contributions(self, candidates: Candidates) -> Scores:
         """Return the (n, n_sources) share of each source in the sums, before they are lifted."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recsys.arrays import Mask, Rows, Scores, owners
+from recsys.arrays import Mask, Rows, Scores, Vectors, owners
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
@@ -32,7 +32,9 @@ class Nearest:
     def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
         """Return the items of greatest inner product; nothing for who has no interests."""
         asking = np.flatnonzero(np.diff(contexts.interests.offsets)).astype(np.int32)
-        vectors = self.model.fold_in(contexts.interests)[asking]
+        if not len(asking):
+            return Candidates.of(asking, asking, np.empty(0, dtype=np.float32))
+        vectors = folded_in(self.model, contexts)[asking]
         hits = self.index.search(vectors, k, of_queries(eligible, asking))
         found = (hits.rows >= 0) & (hits.scores > 0)
         queries = np.repeat(asking, found.sum(axis=1))
@@ -121,6 +123,14 @@ class Popular:
 
 
 Source = Nearest | SimilarToHistory | SimilarToSeeds | BuyAgain | Popular
+
+
+def folded_in(model: FactorModel, contexts: Contexts) -> Vectors:
+    """Return the (q, dim) vectors of the askers, folded in once for all who ask for them."""
+    known = contexts.folded.get(id(model))
+    if known is None:  # the model is kept with its vectors, or another might get its identity
+        known = contexts.folded[id(model)] = (model, model.fold_in(contexts.interests))
+    return known[1]
 
 
 def of_queries(eligible: Eligibility, queries: Rows) -> Eligibility:

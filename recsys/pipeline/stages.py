@@ -1,4 +1,4 @@
-"""The four stages of a pipeline, each over a whole batch of queries, and their laws."""
+"""The stages of a pipeline, each over a whole batch of queries, and their laws."""
 
 from __future__ import annotations
 
@@ -46,3 +46,17 @@ class Selector(Protocol):
 
     def select(self, contexts: Contexts, ranked: Candidates, limits: Rows) -> Candidates:
         """Return the chosen candidates, best first within each query."""
+
+
+class Newcomers(Protocol):
+    """Lets items into finished lists for their newness, not for their score.
+
+    Laws: who is let in is eligible; a list keeps its length, its first item and the order of the
+    others, and holds no item twice; a batch equals its queries one by one; where nothing is new,
+    lists stay as they are.
+    """
+
+    def introduce(
+        self, contexts: Contexts, eligible: Eligibility, listed: Candidates
+    ) -> Candidates:
+        """Return the lists, with one column of `signals` more that is 1 for those let in."""

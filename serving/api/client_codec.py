@@ -28,6 +28,7 @@ class Asked(TypedDict, total=False):
     seeds: items the list should relate to, at most 50.
     excluded: items that may not be in the list, at most 1,000.
     limit: most items to return; 0 means the placement's own size.
+    market: where the items are to be sold; empty means on their own terms.
     """
 
     user_id: str
@@ -36,6 +37,7 @@ class Asked(TypedDict, total=False):
     seeds: Iterable[str]
     excluded: Iterable[str]
     limit: int
+    market: str
 
 
 def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
@@ -52,6 +54,7 @@ def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
             seed_item_ids=asked.get("seeds", ()),
             excluded_item_ids=asked.get("excluded", ()),
             page_size=asked.get("limit", 0),
+            market=asked.get("market", ""),
         )
 
 
@@ -87,6 +90,7 @@ def decode_recommendation(response: pb.RecommendResponse) -> Recommendation:
         bundle_version=response.bundle_version,
         attribution_token=response.attribution_token,
         degraded=degraded if response.degraded else "",
+        personalised=response.personalised,
         missing_ids=_ids(response.missing_ids),
     )
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
 from recsys.ids import ItemId, check_id
+from recsys.items import check_market
 from recsys.query import (
     MOST_EXCLUDED,
     MOST_ITEMS,
@@ -26,6 +27,8 @@ def decode_query(request: pb.RecommendRequest, *, now: datetime) -> Query:
     for name in ("user_id", "visitor_id", "session_id"):
         if getattr(request, name):
             check_id(name, getattr(request, name))
+    if request.market:
+        check_market("market", request.market)
     if request.page_size < 0:
         raise InvalidInput(
             "page_size", request.page_size, f"0 or more; above {MOST_ITEMS} means {MOST_ITEMS}"
@@ -39,6 +42,7 @@ def decode_query(request: pb.RecommendRequest, *, now: datetime) -> Query:
         seeds=_item_ids("seed_item_ids", request.seed_item_ids, MOST_SEEDS),
         excluded=_item_ids("excluded_item_ids", request.excluded_item_ids, MOST_EXCLUDED),
         limit=min(request.page_size, MOST_ITEMS),
+        market=request.market,
     )
 
 
@@ -55,6 +59,7 @@ def encode_recommendation(recommendation: Recommendation) -> pb.RecommendRespons
             recommendation.degraded, pb.DEGRADED_REASON_UNSPECIFIED
         ),
         missing_ids=recommendation.missing_ids,
+        personalised=recommendation.personalised,
     )
 
 

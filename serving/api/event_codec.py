@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos.recsys.v1 import event_service_pb2 as pb
 from recsys.errors import InvalidInput
 from recsys.events import Event
 from recsys.ids import ItemId
+from serving.api.instants import instant_of
 from serving.api.names import CHANNELS, TYPE_NUMBERS, TYPES
 from serving.api.user_agents import is_robot
 from serving.ingest import RejectedEvent, WriteResult
@@ -30,9 +30,7 @@ LIKELY_OFF = timedelta(seconds=30)
 _CUT_CHARACTERS = 512
 _TRUNCATED = "truncated"
 _NO_CORRECTION = timedelta(0)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_TOLD = 200
-_NANOS_A_SECOND = 1_000_000_000
 _JSON_WANTED = "a JSON object with the fields of an Event"
 _WHOLE_WANTED = f"these fields whole, as the shop has them, and no `{_TRUNCATED}`"
 _TYPE_NAMES = ", ".join(pb.EventType.Name(number) for number in TYPE_NUMBERS.values())
@@ -120,7 +118,7 @@ def _correction(request: pb.WriteEventsRequest, now: datetime) -> timedelta:
     """Return how far the sender's clock is behind ours, 0 where that is within what is likely."""
     if not request.HasField("sent_time"):
         return _NO_CORRECTION
-    behind = now - _instant("sent_time", request.sent_time)
+    behind = now - instant_of("sent_time", request.sent_time)
     return behind if abs(behind) > LIKELY_OFF else _NO_CORRECTION
 
 
@@ -138,7 +136,7 @@ def _kept(message: pb.Event, correction: timedelta) -> Document:
     kept.robot = message.robot or is_robot(message.user_agent)
     try:
         if message.HasField("time"):
-            kept.time.FromDatetime(_instant("time", message.time) + correction)
+            kept.time.FromDatetime(instant_of("time", message.time) + correction)
     except (InvalidInput, OverflowError):
         said = {"time": f"{message.time.seconds} s, {message.time.nanos} ns since 1970"}
         kept.ClearField("time")
@@ -197,17 +195,7 @@ def _event(message: pb.Event, now: datetime, correction: timedelta) -> Event:
 def _event_time(message: pb.Event, now: datetime, correction: timedelta) -> datetime:
     """Return when the event counts: at the time it names, unless that lies ahead of `now`."""
     try:
-        time = _instant("time", message.time) + correction
+        time = instant_of("time", message.time) + correction
     except OverflowError as error:
         raise InvalidInput("time", message.time.seconds, "a time that can be corrected") from error
     return counted_time(time, now)
-
-
-def _instant(field: str, stamp: Timestamp) -> datetime:
-    seconds, nanos = stamp.seconds, stamp.nanos
-    try:
-        if 0 <= nanos < _NANOS_A_SECOND:
-            return _EPOCH + timedelta(0, seconds, nanos // 1_000)  # half the cost of ToDatetime
-    except OverflowError:
-        pass
-    raise InvalidInput(field, f"{seconds} s, {nanos} ns", "a Timestamp within its own limits")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -12,19 +13,21 @@ from typing import Self
 import numpy as np
 
 from recsys.catalog import Catalog
-from recsys.errors import InvalidInput, NotFound, NotReady, Unavailable
-from recsys.ids import check_id
+from recsys.customers import IdKind
+from recsys.errors import NotReady, Unavailable
 from recsys.pipeline.placement import read_placements
 from recsys.query import Query, Recommendation, RecommendedItem, Tier
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
 from serving.clock import Clock
+from serving.follow import catalog_of_now
+from serving.id_files import read_ids
 from serving.lake.recent import recent_customers
+from serving.log.tail import LogTail
 from serving.recommender import Recommender, no_release, unknown_placement
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
 from serving.snapshot import Snapshot
 from serving.standing_in import JobState, Told, state_for_job
-from serving.state.keys import IdKind
 
 DEFAULT_CUSTOMERS = 100
 
@@ -48,7 +51,7 @@ class PicksJob:
 class PickCounts:
     """What was written: customers in all, those of them nothing is known of, and items.
 
-    unsubscribed: customers left out, since they asked for no more e-mails.
+    unsubscribed: customers left out, since they have not agreed to e-mails, or no more.
     """
 
     customers: int
@@ -108,7 +111,10 @@ async def write_picks(
 
 
 def _snapshot(settings: ServingSettings, placement: str) -> Snapshot:
-    """Return the served release. Raises NotReady, NotFound, CorruptBundle."""
+    """Return the served release over the catalog of this moment.
+
+    Raises NotReady, NotFound, CorruptBundle, Unavailable.
+    """
     folder = ReleaseFolder(settings.releases_folder)
     placements = read_placements(settings.placements_file)
     if placement not in placements:
@@ -116,7 +122,9 @@ def _snapshot(settings: ServingSettings, placement: str) -> Snapshot:
     pointer = folder.pointer()
     if pointer is None:
         raise no_release()
-    return Snapshot.of(folder.load(pointer.version), placements)
+    with closing(LogTail(settings.log_file)) as register:
+        bundle = catalog_of_now(folder.load(pointer.version), register)
+    return Snapshot.of(bundle, placements)
 
 
 def _audience(settings: ServingSettings, job: PicksJob) -> Sequence[str]:
@@ -125,7 +133,7 @@ def _audience(settings: ServingSettings, job: PicksJob) -> Sequence[str]:
         limit = job.limit or DEFAULT_CUSTOMERS
         users = recent_customers(settings.log_file, settings.lake_folder, limit)
     else:
-        users = _read_ids(job.users)[: job.limit or None]
+        users = read_ids(job.users)[: job.limit or None]
     if not users:
         raise NotReady(
             "there is no customer to choose for: import events that have a user_id, or name a "
@@ -135,24 +143,11 @@ def _audience(settings: ServingSettings, job: PicksJob) -> Sequence[str]:
     return users
 
 
-def _read_ids(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise NotFound(f"{path} cannot be read: {error}", reason="FILE_NOT_FOUND") from error
-    except UnicodeDecodeError as error:
-        raise InvalidInput(str(path), str(error), "a file of ids in UTF-8, one a line") from error
-    ids = {line.strip(): number for number, line in enumerate(lines, start=1) if line.strip()}
-    for text, number in ids.items():
-        check_id(f"{path}:{number}", text)
-    return list(ids)
-
-
 async def _subscribed(users: Sequence[str], state: JobState) -> list[str]:
     """Return those of the customers who may be written to. Raises Unavailable."""
     keys = [[state.keys.customer(IdKind.USER, user)] for user in users]
-    known = await state.store.read(keys)
-    return [user for user, one in zip(users, known, strict=True) if not one.unsubscribed]
+    known = await state.store.known(keys)
+    return [user for user, one in zip(users, known, strict=True) if one.email]
 
 
 def _queries(users: Sequence[str], job: PicksJob, clock: Clock) -> list[Query]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,17 @@ from recsys.arrays import Mask
 from recsys.events import LEAST_QUANTITY, MOST_QUANTITY, QUANTITY_WANTED, RATING_WANTED
 from recsys.ids import MAX_ID_BYTES
 from serving.importing.mapping import FieldMapping
-from serving.importing.normal import as_mask, numbers, plain
+from serving.importing.normal import as_mask, numbers, plain, texts
 from serving.importing.tables import Batch
 from serving.intake import ID_WANTED
 
 _DIGITS = 4
 _IDS = (
     "event_id", "item_id", "user_id", "visitor_id", "session_id", "order_id", "campaign_id",
+    "group_id", "identifier",
 )  # fmt: skip
 _MOST_SHOWN = 64
+_FIRST, _AFTER_LAST = datetime(1971, 1, 1, tzinfo=UTC), datetime(2106, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +127,29 @@ def word_check(
 
 
 def length_check(name: str, text: pa.Array, most: int) -> Check:
-    """Return the demand that texts have at most so many characters."""
+    """Return the demand that texts have at most so many characters, none of them NUL."""
     bad = as_mask(pc.greater(pc.utf8_length(text), most))
+    bad |= as_mask(pc.match_substring(text, "\0"))
     shown = pc.utf8_slice_codeunits(text, 0, _MOST_SHOWN)
-    return Check(name, bad, shown, f"at most {most} characters")
+    return Check(name, bad, shown, f"at most {most} characters, none of them NUL")
 
 
-def price_check(price: pa.Array, came: pa.Array) -> Check:
-    """Return the demand on prices; none at all is allowed."""
-    values = _floats(price)
-    bad = ~((values >= 0) & (values < 1e12)) & as_mask(pc.is_valid(price))
-    return Check("price", bad, came, "a number from 0 to 1e12")
+def amount_check(name: str, amount: pa.Array, came: pa.Array) -> Check:
+    """Return the demand on prices and stocks; none at all is allowed."""
+    values = _floats(amount)
+    bad = ~((values >= 0) & (values < 1e12)) & as_mask(pc.is_valid(amount))
+    return Check(name, bad, came, "a number from 0 to 1e12")
+
+
+def time_check(name: str, time: pa.Array, came: pa.Array) -> Check:
+    """Return the demand that what is given is a time in 1971 to 2105."""
+    inside = pc.and_(
+        pc.greater_equal(time, pa.scalar(_FIRST, time.type)),
+        pc.less(time, pa.scalar(_AFTER_LAST, time.type)),
+    )
+    given = pc.is_valid(texts(came) if pa.types.is_string(came.type) else came)
+    wanted = "a time in 1971 to 2105: a timestamp, ISO 8601 text, or seconds since 1970"
+    return Check(name, as_mask(given) & ~as_mask(inside), came, wanted)
 
 
 def quantity_check(quantity: pa.Array, came: pa.Array) -> Check:

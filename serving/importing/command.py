@@ -10,16 +10,25 @@ from typing import Annotated
 import typer
 
 from recsys.errors import InvalidInput
-from recsys.events import Position, RecordKind
+from recsys.events import Position
+from recsys.items import check_market
 from serving.clock import utc_now
+from serving.erasure.gate import gate_of
+from serving.erasure.mentions import text_gate_of
 from serving.importing.delivery import deliver, tidy
 from serving.importing.job import ImportCounts, Imported, import_file
-from serving.importing.mapping import EVENT_COLUMNS, FieldMapping, parse_flags, read_mapping
-from serving.importing.prepared import ImportJob, Shape
+from serving.importing.mapping import (
+    CONSENT_COLUMNS,
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    FieldMapping,
+    parse_flags,
+    read_mapping,
+)
+from serving.importing.prepared import Feed, ImportJob, Shape, Subject
 from serving.importing.readers import check_there
 from serving.importing.report import Report
 from serving.lake.files import check_openable
-from serving.log.records import ITEM_FIELDS
 from serving.log.writer import Writer
 from serving.settings import ServingSettings, read_settings
 
@@ -68,6 +77,23 @@ Format = Annotated[
     ),
 ]
 
+FeedFormat = Annotated[
+    Feed | None,
+    typer.Option(
+        "--format",
+        help="Product feeds of Google Merchant Center (XML, TSV or JSON); without it, rows and "
+        "columns.",
+    ),
+]
+Market = Annotated[
+    str,
+    typer.Option(
+        "--market",
+        help="With --format merchant: the market, such as DE, whose prices and stocks the feed "
+        "tells; without it, they are the item's own.",
+    ),
+]
+
 _INTERRUPTED = 130
 
 
@@ -94,28 +120,67 @@ def events(
         raise InvalidInput("--format", shape.value, "no mapping beside it: its fields are known")
     fields = replace(_mapping(mapping, column, constant), shift_days=shift_days)
     settings = read_settings(data_folder=data_folder)
-    job = ImportJob(RecordKind.EVENT, fields, settings.rejects_folder, utc_now, shape)
+    job = ImportJob(Subject.EVENTS, fields, settings.rejects_folder, utc_now, shape)
     _import(files, job, settings)
 
 
-@import_app.command("catalog", epilog=f"Fields: {', '.join(ITEM_FIELDS)}.")
+@import_app.command("catalog", epilog=f"Fields: {', '.join(ITEM_COLUMNS)}.")
 def catalog(
+    files: Files,
+    mapping: MappingFile = None,
+    column: Columns = None,
+    constant: Constants = None,
+    feed: FeedFormat = None,
+    market: Market = "",
+    data_folder: DataFolder = None,
+) -> None:
+    """Import what the shop sells: items with title, category, price.
+
+    Examples: recsys import catalog products.csv --column item_id=sku --column title=name
+
+    recsys import catalog feed.xml --format merchant --market DE
+
+    An item imported again is replaced by its newest row.
+    """
+    if feed and (mapping or column or constant):
+        raise InvalidInput("--format", feed.value, "no mapping beside it: its fields are known")
+    if market:
+        _check_market(market, feed)
+    fields = _mapping(mapping, column, constant)
+    settings = read_settings(data_folder=data_folder)
+    job = ImportJob(Subject.CATALOG, fields, settings.rejects_folder, utc_now, feed, market)
+    _import(files, job, settings)
+
+
+@import_app.command("consents", epilog=f"Fields: {', '.join(CONSENT_COLUMNS)}.")
+def consents(
     files: Files,
     mapping: MappingFile = None,
     column: Columns = None,
     constant: Constants = None,
     data_folder: DataFolder = None,
 ) -> None:
-    """Import what the shop sells: items with title, category, price.
+    """Import what customers allow, such as the list of a newsletter tool.
 
-    Example: recsys import catalog products.csv --column item_id=sku --column title=name
+    Examples: recsys import consents newsletter.csv --column user_id=customer
+    --column granted=opted_in --column time=since --constant purpose=email
 
-    An item imported again is replaced by its newest row.
+    recsys import consents list.csv --column identifier=address --constant kind=email
+    --constant purpose=email --constant granted=true --constant basis='newsletter form'
+
+    Purposes are personalise, train and email. A row without a time counts as said now. Of several
+    statements the newest holds, whatever the order in which they are imported.
     """
     fields = _mapping(mapping, column, constant)
     settings = read_settings(data_folder=data_folder)
-    job = ImportJob(RecordKind.ITEM, fields, settings.rejects_folder, utc_now)
+    job = ImportJob(Subject.CONSENTS, fields, settings.rejects_folder, utc_now)
     _import(files, job, settings)
+
+
+def _check_market(market: str, feed: Feed | None) -> None:
+    if feed is None:
+        raise InvalidInput("--market", market, "--format merchant beside it")
+    check_market("--market", market)
 
 
 def _mapping(
@@ -133,8 +198,9 @@ def _import(files: Sequence[Path], job: ImportJob, settings: ServingSettings) ->
     for file in files:
         check_there(file)
     check_openable(settings.lake_folder)
-    writer = Writer(settings.log_file, clock=utc_now)
+    writer = Writer(settings.log_file, clock=utc_now, gate=gate_of(settings))
     report = Report()
+    job = replace(job, may_be_kept=text_gate_of(settings).lets_in)
     try:
         finished = [_one(file, job, writer, report) for file in files]
         writer.close()  # frees the event ids that it remembers
@@ -150,6 +216,7 @@ def _import(files: Sequence[Path], job: ImportJob, settings: ServingSettings) ->
     finally:
         writer.close()
     _check_some(files, finished)
+    _check_whole(files, finished)
 
 
 def _check_some(files: Sequence[Path], finished: Sequence[Imported]) -> None:
@@ -162,6 +229,14 @@ def _check_some(files: Sequence[Path], finished: Sequence[Imported]) -> None:
             "rows with the fields named in the mapping; the rejects say what is wrong with each",
             reason="NOTHING_IMPORTED",
         )
+
+
+def _check_whole(files: Sequence[Path], finished: Sequence[Imported]) -> None:
+    """Raise InvalidInput naming the first file that could not be read to its end."""
+    for file, one in zip(files, finished, strict=True):
+        if one.broken is not None:
+            came = f"{one.broken.came} in line {one.broken.line:,}"
+            raise InvalidInput(str(file), came, one.broken.wanted, reason="FILE_BROKEN_OFF")
 
 
 def _only_skipped(finished: Sequence[Imported]) -> bool:

@@ -63,7 +63,7 @@ def _drained_here(data_folder: Path, tail: LogTail, delivery: Delivery) -> bool:
     with _lake_if_free(data_folder) as lake:
         if lake is None:
             return False
-        for step in Drain(tail, lake, data_folder / "releases").run(_RECORDS_A_STEP):
+        for step in Drain(tail, lake).run(_RECORDS_A_STEP):
             delivery(step.position, False)
     return True
 

@@ -24,9 +24,9 @@ from serving.api.user_agents import is_robot
 from serving.importing.checks import (
     Check,
     Fault,
+    amount_check,
     faults_of,
     id_check,
-    price_check,
     quantity_check,
     rating_check,
     source,
@@ -171,7 +171,7 @@ def _checks_of_values(columns: Columns, came: Columns) -> list[Check]:
     if "quantity" in columns:
         checks.append(quantity_check(columns["quantity"], came["quantity"]))
     if "price" in columns:
-        checks.append(price_check(columns["price"], came["price"]))
+        checks.append(amount_check("price", columns["price"], came["price"]))
     return checks
 
 

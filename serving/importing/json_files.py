@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, Self, TextIO, cast
 
 import numpy as np
 import orjson
@@ -35,6 +35,8 @@ _BETWEEN = re.compile(r"[\s,]*")
 _MOST_SHOWN = 64
 _DECODER = json.JSONDecoder()
 _PLAIN = ".json"
+_MEMBER = r'"[^"]*"\s*:\s*(?:"[^"]*"|[-+.\w]+)\s*'
+_CLOSING = re.compile(rf"\]\s*(?:,\s*{_MEMBER})*\}}")
 
 
 @dataclass(slots=True)
@@ -68,33 +70,71 @@ class Documents:
         return len(self.found) + len(self.broken) >= BATCH_ROWS or self.n_bytes >= BLOCK_BYTES
 
 
+@dataclass(slots=True)
+class _Listing:
+    """Finds the way into the list of an object too large to be held, and out of it."""
+
+    opening: re.Pattern[str] | None
+    is_inside: bool = False
+
+    @classmethod
+    def of(cls, names: Sequence[str]) -> Self:
+        """Return what finds the lists of these names."""
+        listed = "|".join(map(re.escape, names))
+        pattern = rf'\{{\s*(?:{_MEMBER},\s*)*"(?:{listed})"\s*:\s*\['
+        return cls(re.compile(pattern) if names else None)
+
+    def passed(self, buffer: str, start: int, *, is_full: bool) -> int | None:
+        """Return where to read on behind the beginning or the end of a list; None for neither."""
+        if self.is_inside:
+            found = _CLOSING.match(buffer, start)
+        else:
+            found = self.opening.match(buffer, start) if self.opening and is_full else None
+        if found is None:
+            return None
+        self.is_inside = not self.is_inside
+        return found.end()
+
+
 def is_json(kind: str) -> bool:
     """Return whether files with this suffix hold JSON."""
     return kind in (_PLAIN, ".jsonl", ".ndjson")
 
 
-def document_batches(path: Path) -> Generator[Documents, None, None]:
+def document_batches(path: Path, lists: Sequence[str] = ()) -> Generator[Documents, None, None]:
     """Yield the objects of a JSON file in batches of bounded size.
 
-    Raises InvalidInput where an array breaks off, since what is behind that cannot be read.
+    lists: of an object too large to be held, what stands in its list of one of these names.
+    Raises InvalidInput where the file breaks off, when all that stands before that is yielded.
     """
     batch = Documents()
-    for line, text in _texts(path):
+    broken: InvalidInput | None = None
+    texts = _texts(path, lists)
+    while broken is None:
+        try:
+            line, text = next(texts)
+        except StopIteration:
+            break
+        except InvalidInput as error:
+            broken = error
+            continue
         batch.take(line, text)
         if batch.is_full:
             yield batch
             batch = Documents()
     yield batch
+    if broken is not None:
+        raise broken
 
 
-def row_batches(path: Path) -> Generator[Documents, None, None]:
+def row_batches(path: Path, lists: Sequence[str] = ()) -> Generator[Documents, None, None]:
     """Yield what a JSON file has to import, as `document_batches` does.
 
     Of a file of rejected rows that is the rows, mended by now, with the lines that they had: an
     id made of row and line is the same when the file they came from is mended instead.
     """
     rejects = path.name.endswith((REJECTS, f"{REJECTS}.gz"))
-    for documents in document_batches(path):
+    for documents in document_batches(path, lists):
         yield _rows_of(documents) if rejects else documents
 
 
@@ -145,10 +185,10 @@ def _batch(documents: Documents, names: Sequence[str]) -> Batch:
     return Batch(table, documents.lines, documents.broken, no_text)
 
 
-def _texts(path: Path) -> Iterator[tuple[int, bytes]]:
+def _texts(path: Path, lists: Sequence[str]) -> Iterator[tuple[int, bytes]]:
     """Yield each JSON text of a file with its line, or its place where lines mean nothing."""
     with bytes_of(path) as file:
-        if kind_of(path) != _PLAIN:
+        if kind_of(path) in (".jsonl", ".ndjson"):
             yield from _lines(file)
             return
         first = file.readline(_MOST_VALUE)
@@ -156,8 +196,8 @@ def _texts(path: Path) -> Iterator[tuple[int, bytes]]:
         if _object(first.removeprefix(_BOM)) is not None:
             yield from _lines(file)
         else:
-            with io.TextIOWrapper(file, encoding="utf-8-sig") as text:
-                yield from enumerate(_values(path, text), start=1)
+            with io.TextIOWrapper(file, "utf-8-sig", errors="surrogateescape") as text:
+                yield from enumerate(_values(path, text, _Listing.of(lists)), start=1)
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -170,7 +210,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
             line = file.readline(_MOST_VALUE)
 
 
-def _values(path: Path, text: TextIO) -> Iterator[bytes]:
+def _values(path: Path, text: TextIO, listing: _Listing) -> Iterator[bytes]:
     """Yield the text of each value of an array, or of values one after the other."""
     buffer = text.read(_CHUNK).lstrip()
     closing = "]" if buffer.startswith("[") else ""
@@ -179,10 +219,15 @@ def _values(path: Path, text: TextIO) -> Iterator[bytes]:
         start = _BETWEEN.match(buffer, start).end()  # type: ignore[union-attr]  # always matches
         end = _end_of_value(buffer, start)
         if end is not None:
-            yield buffer[start:end].encode("utf-8", "surrogatepass")
+            yield buffer[start:end].encode("utf-8", "surrogateescape")
             start = end
             continue
-        more = text.read(_CHUNK) if len(buffer) - start < _MOST_VALUE else ""
+        is_full = len(buffer) - start >= _MOST_VALUE
+        inside = listing.passed(buffer, start, is_full=is_full)
+        if inside is not None:
+            start = inside
+            continue
+        more = "" if is_full else text.read(_CHUNK)
         if not more:
             break
         buffer, start = buffer[start:] + more, 0
@@ -201,7 +246,7 @@ def _end_of_value(buffer: str, start: int) -> int | None:
 def _broken_off(path: Path, rest: str) -> InvalidInput:
     return InvalidInput(
         str(path),
-        rest,
+        rest.encode("utf-8", "surrogateescape").decode(errors="replace"),
         "a whole JSON array of objects, or one object a line. What stands before this place is "
         "in, and does not count twice when the mended file is imported",
     )

@@ -1,11 +1,11 @@
-"""How the columns of a shop's file become fields of events or items; parsed from TOML or flags."""
+"""How the columns of a shop's file become fields of events, items or consents, by TOML or flags."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from recsys.errors import InvalidInput, NotFound
 from recsys.events import WITHOUT_ITEM
+from recsys.items import Item
 from serving.importing.template import Case, Template
 from serving.log.records import EVENT_FIELDS
 from serving.terminal import printable
@@ -22,9 +23,16 @@ _RATIO = re.compile(r"^\s*(?P<total>[^/]+?)\s*/\s*(?P<count>[^/]+?)\s*$")
 _NAMED = ("type", "channel")
 _ITEM = ("item_id",)
 _EVENT = (("type",), ("time",), ("user_id", "visitor_id", "session_id"))
+_CONSENT = (("user_id", "identifier"), ("purpose",), ("granted",))
 
 EVENT_COLUMNS = (*EVENT_FIELDS, "user_agent")
 """What an event can be made of: its fields, and what only tells whether it is a robot's."""
+
+ITEM_COLUMNS = tuple(one.name for one in fields(Item))
+"""What an item can be made of: its fields, in their order."""
+
+CONSENT_COLUMNS = ("user_id", "kind", "identifier", "purpose", "granted", "time", "basis")
+"""What a statement about consent can be made of: a user's id, or an identifier and its kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ def _nothing() -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class FieldMapping:
-    """Where each field of an event or item comes from.
+    """Where each field of an event, item or consent comes from.
 
     columns: field to column of the file.
     constants: field to one text for every row.
@@ -109,6 +117,8 @@ class FieldMapping:
 
     def _required(self, fields: Sequence[str]) -> Sequence[Sequence[str]]:
         """Return groups of fields of which the file must have one."""
+        if "purpose" in fields:
+            return _CONSENT
         if "type" not in fields:
             return (_ITEM,)
         kind = self.constants.get("type")  # None where each row has its own

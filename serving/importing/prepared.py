@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,19 +11,36 @@ from functools import partial
 from pathlib import Path
 
 from recsys.errors import InvalidInput
-from recsys.events import Event, Record, RecordKind
+from recsys.events import Event, Record
+from recsys.items import Item
 from serving.clock import Clock
-from serving.importing.checks import faults_of, kinds_of_ids
+from serving.importing.checks import Fault, faults_of, kinds_of_ids
+from serving.importing.consents import ConsentLines, consents_of
+from serving.importing.encode import ItemLines
 from serving.importing.events import events_of
 from serving.importing.items import items_of
 from serving.importing.json_files import Documents, is_json, row_batches
-from serving.importing.mapping import EVENT_COLUMNS, FieldMapping
+from serving.importing.mapping import (
+    CONSENT_COLUMNS,
+    EVENT_COLUMNS,
+    ITEM_COLUMNS,
+    FieldMapping,
+)
+from serving.importing.merchant import BrokenOff, Product, catalog_changes, item_of, products_of
 from serving.importing.readers import check_there, open_table
-from serving.importing.rejects import Reject, rejects_of
-from serving.importing.tables import Batch, Table, kind_of
+from serving.importing.rejects import MayBeKept, Reject, rejects_of
+from serving.importing.tables import BATCH_ROWS, BLOCK_BYTES, Batch, Broken, Table, kind_of
 from serving.intake import counted_time
-from serving.log.records import ITEM_FIELDS, Lines
+from serving.log.records import Lines
 from serving.shapes import Shaped, shaped_ga4, shaped_segment
+
+
+class Subject(StrEnum):
+    """What a file is about."""
+
+    EVENTS = "events"
+    CATALOG = "catalog"
+    CONSENTS = "consents"
 
 
 class Shape(StrEnum):
@@ -32,6 +49,21 @@ class Shape(StrEnum):
     GA4 = "ga4"
     SEGMENT = "segment"
 
+
+class Feed(StrEnum):
+    """For whom a file describes products."""
+
+    MERCHANT = "merchant"
+
+
+Ready = Lines | ItemLines | ConsentLines
+"""Good rows as the log takes them."""
+
+_FIELDS: Mapping[Subject, Sequence[str]] = {
+    Subject.EVENTS: EVENT_COLUMNS,
+    Subject.CATALOG: ITEM_COLUMNS,
+    Subject.CONSENTS: CONSENT_COLUMNS,
+}
 
 _SHAPES: Mapping[Shape, Callable[..., Shaped]] = {
     Shape.GA4: shaped_ga4,
@@ -43,17 +75,21 @@ _SHAPES: Mapping[Shape, Callable[..., Shaped]] = {
 class ImportJob:
     """What to make of a file.
 
-    kind: of the records. mapping: where their fields come from.
+    subject: of the file. mapping: where the fields come from.
     rejects_folder: where unusable rows are written.
-    clock: says which times lie ahead.
-    shape: of documents that are events of another system; None for rows and a mapping.
+    clock: says which times lie ahead, and which sales hold.
+    shape: of what is written for another system; None for rows and a mapping.
+    market: whose terms a feed tells; empty for those of an item that names no markets.
+    may_be_kept: whether the text of an unusable row may be; not where it names who was erased.
     """
 
-    kind: RecordKind
+    subject: Subject
     mapping: FieldMapping
     rejects_folder: Path
     clock: Clock
-    shape: Shape | None = None
+    shape: Shape | Feed | None = None
+    market: str = ""
+    may_be_kept: MayBeKept = lambda _: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +98,14 @@ class Prepared:
 
     n_rows: all that came, the rejects among them.
     skipped: how often something stood in it that means nothing here, by its name.
+    broken: where the file can be read no further, which is among the rejects.
     """
 
-    lines: Lines
+    lines: Ready
     rejects: list[Reject]
     n_rows: int
     skipped: Counter[str] = field(default_factory=Counter)
+    broken: Broken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +121,8 @@ def open_source(file: Path, job: ImportJob) -> Source:
     if job.shape is None:
         return _table_source(file, job)
     check_there(file)
+    if isinstance(job.shape, Feed):
+        return Source(None, partial(_of_feed, file, job))
     if not is_json(kind_of(file)):
         raise InvalidInput(
             str(file), file.suffix, "a .json, .jsonl or .ndjson file (also with .gz)"
@@ -92,8 +132,7 @@ def open_source(file: Path, job: ImportJob) -> Source:
 
 def _table_source(file: Path, job: ImportJob) -> Source:
     table = open_table(file)
-    fields = EVENT_COLUMNS if job.kind is RecordKind.EVENT else ITEM_FIELDS
-    mapping = job.mapping.for_file(file, fields, table.columns)
+    mapping = job.mapping.for_file(file, _FIELDS[job.subject], table.columns)
     return Source(table.n_rows, partial(_of_rows, table, mapping, job))
 
 
@@ -102,12 +141,20 @@ def _of_rows(table: Table, mapping: FieldMapping, job: ImportJob) -> Iterator[Pr
         checks = kinds_of_ids(batch, mapping)
         good, unfit = faults_of(checks, batch.rows.num_rows)
         kept = batch.take(good) if unfit else batch
-        if job.kind is RecordKind.EVENT:
-            lines, faults = events_of(kept, mapping, job.clock())
-        else:
-            lines, faults = items_of(kept, mapping)
+        lines, faults = _ready(kept, mapping, job)
         rejects = [*rejects_of(replace(batch, broken=()), unfit), *rejects_of(kept, faults)]
         yield Prepared(lines, rejects, _n_rows(batch))
+
+
+def _ready(batch: Batch, mapping: FieldMapping, job: ImportJob) -> tuple[Ready, list[Fault]]:
+    """Return the good rows, and the first fault of each other row."""
+    match job.subject:
+        case Subject.EVENTS:
+            return events_of(batch, mapping, job.clock())
+        case Subject.CATALOG:
+            return items_of(batch, mapping)
+        case Subject.CONSENTS:
+            return consents_of(batch, mapping, job.clock())
 
 
 def _n_rows(batch: Batch) -> int:
@@ -151,3 +198,57 @@ def _counted(event: Event, ahead: timedelta, now: datetime) -> Event:
     moved = replace(event, time=time)
     moved.check()
     return moved
+
+
+def _of_feed(file: Path, job: ImportJob) -> Iterator[Prepared]:
+    batch = _Products(job.market, job.clock())
+    for one in products_of(file):
+        batch.take(one)
+        if batch.is_full:
+            yield batch.prepared()
+            batch = _Products(job.market, job.clock())
+    yield batch.prepared()
+
+
+class _Products:
+    """Gathers what some products of a feed become. now: tells which sales hold."""
+
+    def __init__(self, market: str, now: datetime) -> None:
+        self._market, self._now = market, now
+        self._items: list[Item] = []
+        self._rejects: list[Reject] = []
+        self._skipped: Counter[str] = Counter()
+        self._size = 0
+        self._broken: Broken | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next product belongs to the next batch."""
+        return len(self._items) + len(self._rejects) >= BATCH_ROWS or self._size >= BLOCK_BYTES
+
+    def take(self, one: Product | Broken | BrokenOff) -> None:
+        """Add what a feed holds next."""
+        if isinstance(one, Product):
+            self._take(one)
+            return
+        if isinstance(one, BrokenOff):
+            self._broken = one.at
+        self._rejects.append(Reject.of_line(one.at if isinstance(one, BrokenOff) else one))
+
+    def prepared(self) -> Prepared:
+        """Return the batch."""
+        lines = ItemLines.of(catalog_changes(self._items, self._market), self._market)
+        n_rows = len(self._items) + len(self._rejects)
+        return Prepared(lines, self._rejects, n_rows, self._skipped, self._broken)
+
+    def _take(self, product: Product) -> None:
+        self._size += product.size
+        try:
+            item, skipped = item_of(product, self._now)
+        except InvalidInput as error:
+            path = ".".join(filter(None, (product.place, error.field)))
+            reject = Reject(product.line, path, error.came, error.wanted, product.row)
+            self._rejects.append(reject)
+            return
+        self._items.append(item)
+        self._skipped.update(skipped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, count
@@ -50,15 +50,21 @@ def rejects_of(batch: Batch, faults: Sequence[Fault]) -> list[Reject]:
     return [*faulty, *map(Reject.of_line, batch.broken)]
 
 
+MayBeKept = Callable[[str], bool]
+
+
 class RejectsFile:
     """Writes rejected rows of one file as JSON Lines: file, line, field, came, wanted, row.
 
     The file is made at the first rejected row, in place of the one of an earlier import of the
     same source; of another source with the same name, it gets a number. Raises Unavailable where
     the disk refuses it.
+
+    may_be_kept: whether a line may be; not where it names who was erased.
     """
 
-    def __init__(self, folder: Path, source: Path) -> None:
+    def __init__(self, folder: Path, source: Path, may_be_kept: MayBeKept = lambda _: True) -> None:
+        self._may_be_kept = may_be_kept
         self.path = folder / f"{source.name}{REJECTS}"
         self._source = source.absolute()
         self._file: BinaryIO | None = None
@@ -93,7 +99,8 @@ class RejectsFile:
         if rejects:
             with self._said_as_unwritten():
                 file = self._opened()
-                file.writelines(self._line(reject) for reject in rejects)
+                lines = (self._line(reject) for reject in rejects)
+                file.writelines(line for line in lines if self._may_be_kept(line.decode()))
                 file.flush()
 
     def _opened(self) -> BinaryIO:

@@ -69,6 +69,11 @@ class Report:
         self._out.print(f"{printable(file.name)}: {_sentence(imported.counts)}")
         if imported.skipped:
             self._out.print(f"  skipped, since it tells nothing: {_names(imported.skipped)}")
+        if imported.n_repeated:
+            self._out.print(
+                f"  {imported.n_repeated:,} rows name an item that stands before them in the file: "
+                "of each item the last row holds"
+            )
         if imported.rejects:
             self._out.print(
                 f"  rejected rows, each with its reason: {printable(str(imported.rejects))}"

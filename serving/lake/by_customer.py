@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from recsys.customers import IdKind
 from recsys.events import Position
 from serving.lake.engine import bounded_engine
 from serving.lake.lake import said_as_lake_unavailable
 from serving.lake.replay import COLUMNS, event_files, packed_events
 from serving.state.changes import REMEMBERED, joined, states_of
-from serving.state.keys import IdKind
 
 _ROWS_A_BATCH = 131_072
 _MOST_MEMORY = "1GB"

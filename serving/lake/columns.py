@@ -12,6 +12,7 @@ import pyarrow.json as pj
 
 from recsys.errors import Unavailable
 from serving.lake import schema
+from serving.log.customer_register import CustomerFact
 from serving.log.records import NEWLINE
 from serving.log.tail import RawRows
 
@@ -25,14 +26,15 @@ _EVENT_JSON = pa.schema(
         if field.name not in ("position", "item_row", "day", "received")
     ]
 )
+_ITEM_TIMES = ("available_from", "expires")
 _ITEM_JSON = pa.schema(
     [
-        field.with_nullable(True)
+        field.with_type(pa.int64()) if field.name in _ITEM_TIMES else field.with_nullable(True)
         for field in schema.ITEMS
-        if field.name not in ("position", "item_row")
+        if field.name not in ("position", "item_row", "since")
     ]
 )
-_DEFAULTS = {"quantity": 1.0, "robot": False, "available": True}
+_DEFAULTS = {"quantity": 1.0, "robot": False, "available": True, "hidden": False, "removed": False}
 _INSTANT = pa.timestamp("us", tz="UTC")
 
 
@@ -47,9 +49,37 @@ def event_columns(rows: RawRows) -> pa.Table:
 
 
 def item_columns(rows: RawRows) -> pa.Table:
-    """Return the item records of the log as rows of `schema.ITEMS`. Raises Unavailable."""
+    """Return items of the log's register as rows of `schema.ITEMS`. Raises Unavailable."""
     with _said_as_no_columns(rows):
-        return _table(rows, _parsed(rows, _ITEM_JSON), schema.ITEMS, {})
+        found = _parsed(rows, _ITEM_JSON)
+        made = {name: found[name].cast(_INSTANT) for name in _ITEM_TIMES}
+        made["since"] = pa.chunked_array([pa.array(rows.received).cast(_INSTANT)])
+        return _table(rows, found, schema.ITEMS, made)
+
+
+def fact_columns(facts: Sequence[CustomerFact]) -> pa.Table:
+    """Return facts about customers as rows of `schema.CUSTOMER_FACTS`."""
+    others = [fact.other for fact in facts]
+    columns = {
+        "position": [fact.position for fact in facts],
+        "fact": [fact.fact for fact in facts],
+        "kind": [fact.identifier.kind.value for fact in facts],
+        "identifier": [fact.identifier.value for fact in facts],
+        "other_kind": [other.kind.value if other else "" for other in others],
+        "other": [other.value if other else "" for other in others],
+        "name": [fact.name for fact in facts],
+        "value": [fact.value for fact in facts],
+        "granted": [fact.granted for fact in facts],
+        "time": [fact.time for fact in facts],
+        "received": [fact.received for fact in facts],
+    }
+    arrays = [
+        pa.array(columns[field.name], pa.int64()).cast(field.type)
+        if pa.types.is_timestamp(field.type)
+        else pa.array(columns[field.name], field.type)
+        for field in schema.CUSTOMER_FACTS
+    ]
+    return pa.table(arrays, schema=schema.CUSTOMER_FACTS)
 
 
 def vocabulary_columns(rows: Sequence[tuple[int, str]]) -> pa.Table:

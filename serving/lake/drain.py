@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import orjson
-
-from recsys.events import Position, RecordKind
-from serving.lake.columns import event_columns, item_columns, vocabulary_columns
+from recsys.events import Position
+from serving.lake.columns import event_columns, fact_columns, item_columns, vocabulary_columns
 from serving.lake.lake import Drawn, Lake
 from serving.log.tail import DRAINED_THROUGH, LogTail
 
@@ -21,10 +18,15 @@ _NOTHING = Position(0)
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """One step of the drain: how many records it moved, and through which position."""
+    """One step of the drain.
+
+    records: events, items and facts about customers that it moved.
+    position: through which the lake holds all. moved: whether it got any further.
+    """
 
     records: int
     position: Position
+    moved: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,9 @@ class Drain:
     A step that is cut off anywhere can be run again: each table skips what it has.
     """
 
-    def __init__(self, log: LogTail, lake: Lake, releases_folder: Path) -> None:
+    def __init__(self, log: LogTail, lake: Lake) -> None:
         self._log = log
         self._lake = lake
-        self._releases_folder = releases_folder
 
     def waiting(self) -> Waiting:
         """Return what waits for the drain. Raises Unavailable."""
@@ -54,56 +55,40 @@ class Drain:
         return Waiting(self._log.last_position() - drained, asked)
 
     def run_once(self, limit: int = CHUNK) -> Drained:
-        """Move at most `limit` records and return what was moved; 0 records: nothing waits.
+        """Move at most so many facts of each kind, and return how many that were.
 
         Raises Unavailable when log or lake cannot be used.
         """
         after = self._log.drained_through
         through = self._log.end_of(after, limit)
-        events = self._log.rows(RecordKind.EVENT, after, through)
-        items = self._log.rows(RecordKind.ITEM, after, through)
-        moved = len(events) + len(items)
-        if moved:
+        events, items = self._log.events(after, through), self._log.items_between(after, through)
+        facts = self._log.customer_facts(after, through)
+        if through > after:
+            numbered = self._log.vocabulary(self._lake.last_row())
             self._lake.append(
                 Drawn(
                     event_columns(events),
                     item_columns(items),
-                    vocabulary_columns(self._log.vocabulary(self._lake.last_row())),
+                    vocabulary_columns(numbered),
+                    fact_columns(facts),
                     through,
                 )
             )
             self._log.set_mark(DRAINED_THROUGH, through)
-        return Drained(moved, through)
+        n_moved = len(events) + len(items) + len(facts)
+        return Drained(n_moved, through, through > after)
 
     def run(self, limit: int = CHUNK) -> Iterator[Drained]:
         """Yield one step after the other until nothing waits."""
-        while (step := self.run_once(limit)).records:
+        while (step := self.run_once(limit)).moved:
             yield step
 
     def trim(self, applied_through: Position | None) -> int:
-        """Delete what nobody needs from the log and return how many records went.
+        """Delete the events that nobody needs from the log, and return how many went.
 
-        Events go once they are in the lake and applied to the customers' state; item records
-        stay besides until the oldest servable release knows them. With `applied_through`
-        unknown everything stays.
+        They go once they are in the lake and applied to the customers' state. With
+        `applied_through` unknown everything stays.
         """
         if applied_through is None:
             return 0
-        events_through = min(self._log.drained_through, applied_through)
-        items_through = min(events_through, oldest_release(self._releases_folder))
-        return self._log.trim(events_through=events_through, items_through=items_through)
-
-
-def oldest_release(releases_folder: Path) -> Position:
-    """Return the log position of the release that knows least; 0 with none, or an unreadable."""
-    manifests = list(releases_folder.glob("*/manifest.json"))
-    return min((_log_position(path) for path in manifests), default=_NOTHING)
-
-
-def _log_position(manifest: Path) -> Position:
-    """Return how far into the log a release knows; 0 where its manifest does not say."""
-    try:
-        found = orjson.loads(manifest.read_bytes())["log_position"]
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
-        return _NOTHING
-    return Position(found) if isinstance(found, int) else _NOTHING
+        return self._log.trim(min(self._log.drained_through, applied_through))

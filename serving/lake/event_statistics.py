@@ -8,7 +8,6 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from recsys.events import RecordKind
 from serving.lake.columns import event_columns
 from serving.lake.engine import lake_engine
 from serving.lake.history import lake_files, view_of_files
@@ -64,7 +63,7 @@ def event_statistics(tail: LogTail, lake_folder: Path, first: datetime) -> Event
     first: UTC. Raises Unavailable.
     """
     drained = tail.drained_through
-    rest = event_columns(tail.rows(RecordKind.EVENT, drained, tail.last_position()))
+    rest = event_columns(tail.events(drained, tail.last_position()))
     files = lake_files(lake_folder / "events", first.date())
     asked = {
         "first": microseconds(first),

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
 
-from recsys.events import EventType, Position, RecordKind
+from recsys.events import EventType, Position
 from serving.lake.columns import event_columns
 from serving.lake.engine import lake_engine
 from serving.lake.files import data_files
@@ -83,7 +83,7 @@ class EventHistory:
         return Position(max(self._tail.trimmed_through, stop - RECORDS_A_STEP))
 
     def _in_log(self, after: Position, through: Position, wanted: Wanted) -> list[Row]:
-        events = event_columns(self._tail.rows(RecordKind.EVENT, after, through))
+        events = event_columns(self._tail.events(after, through))
         return list(wanted.among(events).drop_columns(["day"]).to_pylist())
 
     def _in_lake(self, after: Position, through: Position, wanted: Wanted, limit: int) -> list[Row]:

@@ -35,13 +35,14 @@ _NUMBERED = "vocabulary"
 class Drawn:
     """What one drain takes out of the log.
 
-    events, items, vocabulary: rows of the schemas of those names.
+    events, items, vocabulary, facts: rows of the schemas of those names.
     position: of the last record among them, or behind the last.
     """
 
     events: pa.Table
     items: pa.Table
     vocabulary: pa.Table
+    facts: pa.Table
     position: Position
 
 
@@ -57,6 +58,7 @@ class Lake:
         self.items = folder / "items"
         self.vocabulary = folder / "vocabulary"
         self.customers = folder / "customers"
+        self.customer_facts = folder / "customer_facts"
         self._counting = CustomersTable(self.events, self.customers)
 
     def open(self) -> list[Path]:
@@ -73,6 +75,7 @@ class Lake:
             _create(self.items, schema.ITEMS)
             _create(self.events, schema.EVENTS, partition_by=["day"])
             _create(self.customers, schema.CUSTOMERS)
+            _create(self.customer_facts, schema.CUSTOMER_FACTS)
         return torn
 
     def append(self, drawn: Drawn) -> None:
@@ -84,6 +87,7 @@ class Lake:
         with said_as_lake_unavailable():
             self._append_vocabulary(drawn)
             _append(self.items, drawn.items, "position", {_DRAIN: drawn.position})
+            _append(self.customer_facts, drawn.facts, "position", {_DRAIN: drawn.position})
             _append(self.events, drawn.events, "position", {_DRAIN: drawn.position})
 
     def tidy(self, keeping: Keeping, now: datetime) -> Iterator[None]:
@@ -132,7 +136,7 @@ class Lake:
             return {table.name: DeltaTable(table).version() for table in self._tables()}
 
     def _facts(self) -> Sequence[Path]:
-        return (self.vocabulary, self.items, self.events)
+        return (self.vocabulary, self.items, self.customer_facts, self.events)
 
     def _tables(self) -> Sequence[Path]:
         return (*self._facts(), self.customers)
@@ -165,7 +169,9 @@ def _create(path: Path, columns: pa.Schema, partition_by: list[str] | None = Non
         return
     path.mkdir(exist_ok=True)
     try:
-        DeltaTable.create(path, schema=columns, partition_by=partition_by)
+        DeltaTable.create(
+            path, schema=columns, partition_by=partition_by, configuration=schema.NO_STATISTICS
+        )
         make_durable(path, commits(path))
     except BaseException:
         move_aside(path, commits(path))

@@ -9,7 +9,6 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from recsys.events import RecordKind
 from serving.lake import schema
 from serving.lake.columns import event_columns
 from serving.lake.engine import lake_engine
@@ -42,7 +41,7 @@ def _waiting(log_file: Path) -> pa.Table:
     """Return the events that are not in the lake yet."""
     with closing(LogTail(log_file)) as tail:
         after = tail.drained_through
-        return event_columns(tail.rows(RecordKind.EVENT, after, tail.last_position()))
+        return event_columns(tail.events(after, tail.last_position()))
 
 
 def _make_drained(engine: duckdb.DuckDBPyConnection, table: Path) -> None:

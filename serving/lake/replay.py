@@ -13,7 +13,8 @@ from deltalake import DeltaTable
 from pyarrow.dataset import Dataset, dataset
 
 from recsys.arrays import Kinds, Scores
-from recsys.events import EVENT_CODES, Position, RecordKind
+from recsys.customers import KINDS_OF_EVENTS
+from recsys.events import EVENT_CODES, Position
 from recsys.state import Entries, packed, ties_of
 from serving.lake import schema
 from serving.lake.columns import event_columns
@@ -21,7 +22,6 @@ from serving.lake.files import data_files
 from serving.lake.lake import said_as_lake_unavailable
 from serving.log.tail import LogTail
 from serving.state.changes import REMEMBERED, PackedEvents
-from serving.state.keys import IdKind
 
 FAR_BEHIND = 50_000
 """Records behind which the lake, read by columns, is much faster than the log."""
@@ -34,7 +34,6 @@ COLUMNS = (
 
 _RECORDS_A_STEP = 20_000
 _ROWS_A_STEP = 262_144
-_KINDS = tuple(IdKind)
 _REMEMBERED = sorted(kind.value for kind in REMEMBERED)
 
 
@@ -68,7 +67,7 @@ def events_behind(
         through = min(tail.end_of(after, _RECORDS_A_STEP), last)
         if through == after:
             return
-        rows = tail.rows(RecordKind.EVENT, after, through)
+        rows = tail.events(after, through)
         if tail.trimmed_through <= after:  # else it was trimmed before it was read
             yield Step(packed_events(event_columns(rows)), through)
             after = through
@@ -80,7 +79,7 @@ def packed_events(rows: pa.Table) -> PackedEvents:
     owners = _owners(rows).combine_chunks().dictionary_encode()
     if isinstance(owners, pa.ChunkedArray):
         owners = owners.combine_chunks()
-    names = [(_KINDS[int(name[0])], name[1:]) for name in owners.dictionary.to_pylist()]
+    names = [(KINDS_OF_EVENTS[int(name[0])], name[1:]) for name in owners.dictionary.to_pylist()]
     groups = owners.indices.to_numpy().astype(np.int32)
     return PackedEvents(names, groups, _entries(rows))
 
@@ -126,7 +125,7 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
 
 def _owners(rows: pa.Table) -> pa.ChunkedArray:
     """Return whom each event counts for: one digit for the kind of id, then the id."""
-    user, visitor, session = (rows[f"{kind.value}_id"] for kind in _KINDS)
+    user, visitor, session = (rows[f"{kind.value}_id"] for kind in KINDS_OF_EVENTS)
     of_user, of_visitor = pc.not_equal(user, ""), pc.not_equal(visitor, "")
     kind = pc.if_else(of_user, "0", pc.if_else(of_visitor, "1", "2"))
     owner = pc.if_else(of_user, user, pc.if_else(of_visitor, visitor, session))

@@ -5,6 +5,22 @@ from __future__ import annotations
 import pyarrow as pa
 
 _INSTANT = pa.timestamp("us", tz="UTC")
+_ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+_OFFERS = pa.list_(
+    pa.struct(
+        [
+            ("market", pa.string()),
+            ("price", pa.float64()),
+            ("currency", pa.string()),
+            ("available", pa.bool_()),
+            ("sale_price", pa.float64()),
+            ("stock", pa.float64()),
+        ]
+    )
+)
+
+NO_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
+"""Setting of every table: its log says nothing of what its files hold, such as the least id."""
 
 EVENTS = pa.schema(
     [
@@ -51,9 +67,24 @@ ITEMS = pa.schema(
         pa.field("available", pa.bool_(), nullable=False),
         pa.field("url", pa.string(), nullable=False),
         pa.field("image_url", pa.string(), nullable=False),
+        pa.field("description", pa.string(), nullable=False),
+        pa.field("sale_price", pa.float64()),
+        pa.field("stock", pa.float64()),
+        pa.field("group_id", pa.string(), nullable=False),
+        pa.field("hidden", pa.bool_(), nullable=False),
+        pa.field("available_from", _INSTANT),
+        pa.field("expires", _INSTANT),
+        pa.field("attributes", _ATTRIBUTES),
+        pa.field("offers", _OFFERS),
+        pa.field("removed", pa.bool_(), nullable=False),
+        pa.field("since", _INSTANT, nullable=False),
     ]
 )
-"""Every version of every item; the newest position of an `item_row` holds."""
+"""Descriptions of items as the drain found them; the newest position of an `item_row` holds.
+
+Of changes between two drains the last is here. removed: the item is sold no more, and nothing else
+of the row is true. since: when it was described first.
+"""
 
 VOCABULARY = pa.schema(
     [
@@ -100,4 +131,28 @@ kind: `user`, `visitor` or `session`, the first that an event names. orders: dis
 days with purchases that have none. pieces: bought and kept. spent: of those, in `currency`, which
 is that of most purchases; null where no price is known. channel: of most events. position: of the
 last record of the log among the events.
+"""
+
+CUSTOMER_FACTS = pa.schema(
+    [
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("fact", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("identifier", pa.string(), nullable=False),
+        pa.field("other_kind", pa.string(), nullable=False),
+        pa.field("other", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("value", pa.string()),
+        pa.field("granted", pa.bool_(), nullable=False),
+        pa.field("time", _INSTANT, nullable=False),
+        pa.field("received", _INSTANT, nullable=False),
+    ]
+)
+"""What the shop said of customers: `link`, `consent` or `attribute`.
+
+kind, identifier: whom it is about, and `other_kind`, `other`: whom a link ties them to; else empty.
+name: of an attribute; of a consent the purpose. value: of an attribute, null where it was taken
+away; of a consent how it was given. granted: of a link, whether it stands. Of links with the same
+two ends, and of attributes of one name, the highest position holds; of consents the latest `time`,
+and of two at one time the refusal.
 """

@@ -1,10 +1,9 @@
-"""Blocks: runs of consecutive records, as one row of the log's table keeps each."""
+"""Blocks: runs of consecutive events, as one row of the log's table keeps each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,17 +16,16 @@ MOST_RECORDS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive records of one kind from one commit; the fields are the table's columns.
+    """Consecutive events of one commit; the fields are the table's columns.
 
-    first, last: positions of the first and the last record.
+    first, last: positions of the first and the last event.
     received: when the appending process took them, microseconds since 1970.
-    item_rows: int32 of each record, little-endian; -1 for an event without an item.
-    payload: JSON of each fact, one a line.
+    item_rows: int32 of each event, little-endian; -1 for one without an item.
+    payload: JSON of each event, one a line.
     """
 
     last: int
     first: int
-    kind: str
     received: int
     item_rows: bytes
     payload: bytes
@@ -47,13 +45,13 @@ class Block:
         cut = slice(first - self.first, last - self.first + 1)
         rows = self.item_rows[cut.start * 4 : cut.stop * 4]
         payload = NEWLINE.join(self.payload.split(NEWLINE)[cut])
-        return Block(last, first, self.kind, self.received, rows, payload)
+        return Block(last, first, self.received, rows, payload)
 
     def records(self) -> list[Record]:
         """Return the records, decoded."""
         received = instant(self.received)
         return [
-            Record(decode(self.kind, line), position, item_row, received)
+            Record(decode(line), position, item_row, received)
             for position, item_row, line in zip(
                 range(self.first, self.last + 1),
                 self.rows().tolist(),
@@ -67,24 +65,8 @@ def blocks_of(
     lines: Lines, item_rows: Sequence[int], *, first: int, received: int
 ) -> Iterator[Block]:
     """Yield the blocks of lines that get the positions from `first` on."""
-    rows = np.array(item_rows, dtype="<i4")
-    whole = Block(first + len(lines) - 1, first, "", received, rows.tobytes(), lines.payload)
-    for kind, start, stop in _runs(lines.kinds):
-        yield replace(whole.within(first + start - 1, first + stop - 1), kind=kind)
-
-
-def _runs(kinds: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    """Yield kind, start and stop of each run of one kind, at most MOST_RECORDS long."""
-    start = 0
-    for kind, run in _grouped(kinds):
-        stop = start + run
-        for piece in range(start, stop, MOST_RECORDS):
-            yield kind, piece, min(piece + MOST_RECORDS, stop)
-        start = stop
-
-
-def _grouped(kinds: Sequence[str]) -> list[tuple[str, int]]:
-    """Return each kind with how often it stands in a row; nearly always there is one."""
-    if kinds and kinds.count(kinds[0]) == len(kinds):
-        return [(kinds[0], len(kinds))]
-    return [(kind, sum(1 for _ in run)) for kind, run in groupby(kinds)]
+    rows = np.array(item_rows, dtype="<i4").tobytes()
+    end = first + len(lines)
+    whole = Block(end - 1, first, received, rows, lines.payload)
+    for start in range(first, end, MOST_RECORDS):
+        yield whole.within(start - 1, min(start + MOST_RECORDS, end) - 1)

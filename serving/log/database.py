@@ -11,6 +11,7 @@ import apsw
 
 from recsys.errors import Unavailable
 from serving.disk import make_private, synced
+from serving.log import customers, items
 
 BUSY_TIMEOUT_MS = 15_000
 _CACHE_KIB = 65_536
@@ -20,12 +21,10 @@ _TABLES = """
 CREATE TABLE blocks(
     last INTEGER PRIMARY KEY AUTOINCREMENT,
     first INTEGER NOT NULL,
-    kind TEXT NOT NULL,
     received INTEGER NOT NULL,
     item_rows BLOB NOT NULL,
     payload BLOB NOT NULL);
 CREATE TABLE digests(last INTEGER PRIMARY KEY, day INTEGER NOT NULL, digests BLOB NOT NULL);
-CREATE TABLE items(row INTEGER PRIMARY KEY, item_id TEXT NOT NULL UNIQUE);
 CREATE TABLE quarantine(
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     received INTEGER NOT NULL,
@@ -36,7 +35,7 @@ CREATE TABLE quarantine(
     payload TEXT NOT NULL);
 CREATE TABLE marks(name TEXT PRIMARY KEY, position INTEGER NOT NULL);
 """
-"""blocks: the records (`serving.log.blocks`). digests: of the event ids of each commit, 16 bytes
+"""blocks: the events (`serving.log.blocks`). digests: of the event ids of each commit, 16 bytes
 each, under its last position and the day of its receipt; they outlive the events. quarantine:
 rejected events; `through` counts the bytes of payload kept so far, this one's included."""
 
@@ -65,6 +64,13 @@ def last_position(connection: apsw.Connection) -> int:
         "SELECT max(seq) FROM sqlite_sequence WHERE name = 'blocks'"
     ).get
     return found or 0
+
+
+def take_positions(connection: apsw.Connection, last: int) -> None:
+    """Note that positions up to `last` are given, inside a transaction."""
+    connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'blocks'", (last,))
+    if not connection.changes():
+        connection.execute("INSERT INTO sqlite_sequence(name, seq) VALUES('blocks', ?)", (last,))
 
 
 @contextmanager
@@ -105,7 +111,7 @@ def _prepare(connection: apsw.Connection) -> None:
 
 def _has_tables(connection: apsw.Connection) -> bool:
     found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    if "records" in found:
+    if "records" in found or ("items" in found and "changed_items" not in found):
         raise Unavailable(
             f"the event log {connection.filename} was made by a version of this program that is "
             "no longer supported. Move the data folder aside and import its files into a new one",
@@ -118,7 +124,7 @@ def _make_tables(connection: apsw.Connection) -> None:
     """Make the tables, unless another process made them at the same moment."""
     connection.execute("BEGIN IMMEDIATE")
     if not _has_tables(connection):
-        connection.execute(_TABLES)
+        connection.execute(_TABLES + items.TABLE + customers.TABLES)
     connection.execute("COMMIT")
 
 

@@ -13,11 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys.arrays import Rows as ItemRows
-from recsys.events import Position, Record, RecordKind
-from serving.log import quarantine
+from recsys.events import Position, Record
+from serving.log import items, quarantine
 from serving.log.blocks import Block
+from serving.log.customer_reads import facts_between, nth_fact
+from serving.log.customer_register import CustomerFact
 from serving.log.database import connect, last_position, said_as_unavailable
 from serving.log.event_log import Rejected
+from serving.log.items import RegisteredItem
 from serving.log.records import DIGEST_BYTES, MICROSECONDS_A_DAY
 from serving.log.seen import DAYS_REMEMBERED
 
@@ -28,16 +31,16 @@ DRAINED_THROUGH = "drained_through"
 DAYS_IN_QUARANTINE = 30
 _TRIMMED_EVENTS = "trimmed_events_through"
 _TRIM_STEP = 50_000
-_BLOCK = "SELECT last, first, kind, received, item_rows, payload FROM blocks "
+_BLOCK = "SELECT last, first, received, item_rows, payload FROM blocks "
 
 
 @dataclass(frozen=True, slots=True)
 class RawRows:
-    """Records of one kind as the log holds them, by ascending position.
+    """Events, or items, as the log holds them, by ascending position.
 
     positions: (n,) int64. item_rows: (n,) int32, -1 for an event without an item.
-    received: (n,) int64, microseconds since 1970.
-    payloads: JSON of the facts, one a line, in as many pieces as there are blocks.
+    received: (n,) int64, microseconds since 1970; of items, when they were described first.
+    payloads: JSON of the facts, one a line, in as many pieces as it takes.
     """
 
     positions: NDArray[np.int64]
@@ -71,31 +74,59 @@ class LogTail:
                     break
         return found
 
-    def rows(self, kind: RecordKind, after: Position, through: Position) -> RawRows:
-        """Return the records of one kind with after < position <= through, not decoded."""
+    def events(self, after: Position, through: Position) -> RawRows:
+        """Return the events with after < position <= through, not decoded."""
         with said_as_unavailable("be read"):
-            found = self._blocks(
-                "WHERE last > ? AND first <= ? AND kind = ? ORDER BY last",
-                after,
-                through,
-                kind.value,
-            )
+            found = self._blocks("WHERE last > ? AND first <= ? ORDER BY last", after, through)
             return _raw([block.within(after, through) for block in found])
 
     def end_of(self, after: Position, limit: int) -> Position:
-        """Return the position of the `limit`-th record behind `after`, or of the last there is."""
-        end, left = after, limit
+        """Return a position behind which at most `limit` facts of each kind stand before.
+
+        It is the last position there is, of whatever took it, where no more stand there.
+        """
         with said_as_unavailable("be read"):
-            blocks: Rows = self._connection.execute(
-                "SELECT first, last FROM blocks WHERE last > ? ORDER BY last", (after,)
-            )
-            for first, last in blocks:
-                start = max(after, first - 1)
-                end = Position(min(last, start + left))
-                left -= end - start
-                if not left:
-                    break
-        return end
+            end = Position(last_position(self._connection))
+            item: int | None = self._connection.execute(
+                "SELECT position FROM items WHERE position > ? AND position > 0 "
+                "ORDER BY position LIMIT 1 OFFSET ?",
+                (after, limit - 1),
+            ).get
+            fact = nth_fact(self._connection, after, limit)
+            nth = min(self._nth_event(after, limit, end), item or end, fact or end)
+            return Position(max(after, nth))
+
+    def items_between(self, after: Position, through: Position) -> RawRows:
+        """Return the items whose newest change has after < position <= through, not decoded."""
+        with said_as_unavailable("be read"):
+            found = list(items.between(self._connection, after, through))
+        rows, positions, since, payloads = zip(*found, strict=True) if found else ((), (), (), ())
+        return RawRows(
+            np.array(positions, dtype=np.int64),
+            np.array(rows, dtype=np.int32),
+            np.array(since, dtype=np.int64),
+            payloads,
+        )
+
+    def customer_facts(self, after: Position, through: Position) -> list[CustomerFact]:
+        """Return what was said of customers and stands at after < position <= through."""
+        with said_as_unavailable("be read"):
+            return facts_between(self._connection, after, through)
+
+    def items_behind(self, after: Position, limit: int) -> list[RegisteredItem]:
+        """Return at most `limit` items that changed behind a position, by ascending position."""
+        with said_as_unavailable("be read"):
+            return items.behind(self._connection, after, limit)
+
+    def items_described(self, after_row: int, limit: int) -> list[RegisteredItem]:
+        """Return at most `limit` described items with rows above `after_row`, in order."""
+        with said_as_unavailable("be read"):
+            return items.described(self._connection, after_row, limit)
+
+    def items_named(self, item_ids: Iterable[str]) -> list[RegisteredItem]:
+        """Return those of these items that are described."""
+        with said_as_unavailable("be read"):
+            return items.named(self._connection, item_ids)
 
     def last_position(self) -> Position:
         """Return the highest position ever given, 0 for a new log."""
@@ -135,14 +166,13 @@ class LogTail:
                 (name, position),
             )
 
-    def trim(self, *, events_through: Position, items_through: Position) -> int:
-        """Delete blocks of events and of items that end up to these positions.
+    def trim(self, through: Position) -> int:
+        """Delete the events up to a position, and return how many they were.
 
-        Returns how many records went. A block that ends behind stays whole.
+        A block that ends behind it stays whole.
         """
         with said_as_unavailable("be trimmed"):
-            trimmed = self._trim_events(events_through)
-            trimmed += self._delete(RecordKind.ITEM, Position(0), items_through)
+            trimmed = self._trim_events(through)
             if trimmed:
                 self._shrink()
         return trimmed
@@ -199,12 +229,25 @@ class LogTail:
         rows: Rows = self._connection.execute(_BLOCK + condition, values)
         return (Block(*row) for row in rows)
 
+    def _nth_event(self, after: Position, limit: int, end: Position) -> Position:
+        """Return the position of the `limit`-th event behind `after`, `end` where there is none."""
+        left = limit
+        blocks: Rows = self._connection.execute(
+            "SELECT first, last FROM blocks WHERE last > ? AND last <= ? ORDER BY last",
+            (after, end),
+        )
+        for first, last in blocks:
+            left -= last - max(after, first - 1)
+            if left <= 0:
+                return Position(last + left)
+        return end
+
     def _trim_events(self, through: Position) -> int:
         """Delete events in steps, so that no append waits long, starting where the last ended."""
         start, trimmed = self.trimmed_through, 0
         while (stop := self._last_end(start, through)) > start:
             with self._connection:  # the mark moves with what it speaks of
-                trimmed += self._delete(RecordKind.EVENT, start, stop)
+                trimmed += self._delete(start, stop)
                 self.set_mark(_TRIMMED_EVENTS, stop)
             start = stop
         return trimmed
@@ -217,11 +260,11 @@ class LogTail:
         ).get
         return Position(found or after)
 
-    def _delete(self, kind: RecordKind, after: Position, through: Position) -> int:
-        """Delete the blocks of one kind that end in (after, through]; return their records."""
+    def _delete(self, after: Position, through: Position) -> int:
+        """Delete the blocks that end in (after, through]; return how many events they held."""
         deleted: Rows = self._connection.execute(
-            "DELETE FROM blocks WHERE last > ? AND last <= ? AND kind = ? RETURNING last - first",
-            (after, through, kind.value),
+            "DELETE FROM blocks WHERE last > ? AND last <= ? RETURNING last - first",
+            (after, through),
         )
         return sum(size + 1 for (size,) in deleted)
 
@@ -235,7 +278,7 @@ class LogTail:
 
 
 def _raw(blocks: Sequence[Block]) -> RawRows:
-    """Return the rows of blocks of one kind; arrays begin with an empty one: there may be none."""
+    """Return the rows of blocks; arrays begin with an empty one: there may be none."""
     spans = [np.arange(block.first, block.last + 1, dtype=np.int64) for block in blocks]
     received = np.array([block.received for block in blocks], dtype=np.int64)
     return RawRows(

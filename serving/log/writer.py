@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Protocol, TypeVar
 
 import apsw
 
-from recsys.errors import Unavailable
-from recsys.events import Position, RecordKind
-from recsys.state import NO_ROW
-from serving.log import quarantine
+from recsys.customers import CustomerChange
+from recsys.events import Position
+from recsys.items import ItemChange
+from serving.log import customers, items, quarantine
 from serving.log.blocks import Block, blocks_of
-from serving.log.database import connect, last_position, unavailable
+from serving.log.customer_register import CustomersChanged
+from serving.log.database import connect, last_position, take_positions, unavailable
 from serving.log.event_log import Rejected
+from serving.log.item_rows import ItemRows
+from serving.log.items import ItemsChanged
 from serving.log.records import MICROSECONDS_A_DAY, Lines, microseconds
 from serving.log.seen import DAYS_REMEMBERED, Seen
 
-_MOST_CACHED_ITEMS = 500_000
-_NO_ITEM = {"": -1}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,22 @@ class Placed:
         return Placed(self.positions[start:stop], rows, self.last_position, self.received)
 
 
+class Gate(Protocol):
+    """Whatever keeps out what is of before a customer was erased."""
+
+    def lines(self, lines: Lines) -> tuple[Lines, list[bool] | None]:
+        """Return the lines without who is gone, and which may be stored; None for all of them."""
+        ...
+
+    def outdated(self, changes: Sequence[CustomerChange]) -> list[bool]:
+        """Return which changes of customers are of before they were erased."""
+        ...
+
+
 class Writer:
     """Appends lines to the log at a path; for one thread at a time.
+
+    gate: what stops events and statements of erased customers; they count as known.
 
     A failed transaction leaves nothing behind, and its connection is never used again: after a
     failed fsync what it believes and what the disk holds differ. Ids are remembered only once they
@@ -67,11 +83,14 @@ class Writer:
     leaves the failed ones out, and the next commit overwrites those.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, path: Path, *, clock: Callable[[], datetime], gate: Gate | None = None
+    ) -> None:
         self._path = path
+        self._gate = gate
         self._clock = clock
         self._connection: apsw.Connection | None = None
-        self._rows = dict(_NO_ITEM)
+        self._rows = ItemRows()
         self._seen = Seen()
 
     def append(self, lines: Lines, rejected: Sequence[Rejected] = ()) -> Placed:
@@ -79,14 +98,31 @@ class Writer:
 
         Raises Unavailable, with nothing stored.
         """
-        try:
-            return self._committed(lines, rejected)
-        except (apsw.Error, OSError) as error:
-            self.close()
-            raise unavailable("commit", error) from error
-        except BaseException:
-            self.close()
-            raise
+        return self._safely(lambda: self._appended(lines, rejected))
+
+    def change_items(self, changes: Sequence[ItemChange]) -> ItemsChanged:
+        """Make changes of items, in their order, in one commit; durable on return.
+
+        Raises Unavailable, with nothing stored.
+        """
+        return self._safely(lambda: self._changed(changes))
+
+    def put_items(
+        self, item_ids: Sequence[str], payloads: Sequence[bytes], market: str = ""
+    ) -> ItemsChanged:
+        """Describe items, given as JSON (`serving.log.items.encode_item`), as `change_items` does.
+
+        market: whose offer is all that the descriptions know; those of other markets are kept.
+        Raises Unavailable, with nothing stored.
+        """
+        return self._safely(lambda: self._put(item_ids, payloads, market))
+
+    def change_customers(self, changes: Sequence[CustomerChange]) -> CustomersChanged:
+        """Make the changes of customers that may be made, in one commit; durable on return.
+
+        Raises Unavailable, with nothing stored.
+        """
+        return self._safely(lambda: self._customers_changed(changes))
 
     def open(self) -> None:
         """Open the log and read the ids it holds, before anybody waits for that.
@@ -105,17 +141,28 @@ class Writer:
             with suppress(apsw.Error):
                 self._connection.close(True)
         self._connection = None
-        self._rows = dict(_NO_ITEM)
+        self._rows = ItemRows()
 
-    def _committed(self, lines: Lines, rejected: Sequence[Rejected]) -> Placed:
+    def _safely(self, commit: Callable[[], T]) -> T:
+        """Return what a commit returns; after an error the connection is never used again."""
+        try:
+            return commit()
+        except (apsw.Error, OSError) as error:
+            self.close()
+            raise unavailable("commit", error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _appended(self, lines: Lines, rejected: Sequence[Rejected]) -> Placed:
         received = microseconds(self._clock())
         day = received // MICROSECONDS_A_DAY
         connection = self._opened(day)
         connection.execute("BEGIN IMMEDIATE")
         self._seen.catch_up(connection)
-        news = _news(lines, self._seen)
+        lines, news = self._let_in(lines, _news(lines, self._seen))
         kept = lines if news is None else lines.chosen(news)
-        rows = self._item_rows(connection, kept.item_ids)
+        rows = self._rows.of(connection, kept.item_ids)
         before = last_position(connection)
         _insert(connection, blocks_of(kept, rows, first=before + 1, received=received))
         last = before + len(rows)
@@ -127,6 +174,78 @@ class Writer:
         self._seen.add(kept.digests, day=day, last=last)
         return _placed(news, rows, before, received)
 
+    def _let_in(self, lines: Lines, news: list[bool] | None) -> tuple[Lines, list[bool] | None]:
+        """Return the lines as they may be stored, and which may; to be asked in the transaction."""
+        if self._gate is None:
+            return lines, news
+        lines, may = self._gate.lines(lines)
+        if may is None or news is None:
+            return lines, news if may is None else may
+        return lines, [new and one for new, one in zip(news, may, strict=True)]
+
+    def _changed(self, changes: Sequence[ItemChange]) -> ItemsChanged:
+        connection = self._begun()
+        found = items.outcome(connection, changes)
+        payloads: dict[str, bytes | None] = {
+            item_id: None if item is None else items.encode_item(item)
+            for item_id, item in found.items.items()
+        }
+        last = self._stored(connection, payloads)
+        connection.execute("COMMIT")
+        changed, lost = len(payloads), len(found.missing)
+        missing = tuple(dict.fromkeys(found.missing))
+        return ItemsChanged(changed, len(changes) - changed - lost, lost, missing, last)
+
+    def _put(self, item_ids: Sequence[str], payloads: Sequence[bytes], market: str) -> ItemsChanged:
+        connection = self._begun()
+        newest = dict(zip(item_ids, payloads, strict=True))
+        rows = self._rows.of(connection, list(newest))
+        held = items.payloads_of(connection, rows)
+        differing: dict[str, bytes | None] = {}
+        for row, (item_id, payload) in zip(rows, newest.items(), strict=True):
+            known = held.get(row)
+            wanted = items.over_other_markets(payload, known, market) if market else payload
+            if wanted != known:
+                differing[item_id] = wanted
+        last = self._stored(connection, differing)
+        connection.execute("COMMIT")
+        changed = len(differing)
+        return ItemsChanged(changed, len(item_ids) - changed, 0, (), last)
+
+    def _customers_changed(self, changes: Sequence[CustomerChange]) -> CustomersChanged:
+        connection = self._begun()
+        before = Position(last_position(connection))
+        received = microseconds(self._clock())
+        outdated = self._gate.outdated(changes) if self._gate else [False] * len(changes)
+        kept = [place for place, old in enumerate(outdated) if not old]
+        done = customers.apply(
+            connection, [changes[place] for place in kept], before=before, received=received
+        )
+        if done.last_position > before:
+            take_positions(connection, done.last_position)
+        connection.execute("COMMIT")
+        return replace(
+            done,
+            unchanged=done.unchanged + outdated.count(True),
+            refused=tuple(replace(one, index=kept[one.index]) for one in done.refused),
+        )
+
+    def _begun(self) -> apsw.Connection:
+        connection = self._opened(microseconds(self._clock()) // MICROSECONDS_A_DAY)
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    def _stored(
+        self, connection: apsw.Connection, payloads: Mapping[str, bytes | None]
+    ) -> Position:
+        """Write these items behind the last position, and return the last one then."""
+        rows = self._rows.of(connection, list(payloads))
+        before = Position(last_position(connection))
+        numbered = zip(rows, payloads.values(), strict=True)
+        last = items.store(connection, numbered, before, microseconds(self._clock()))
+        take_positions(connection, last)
+        return last
+
     def _opened(self, day: int) -> apsw.Connection:
         """Return the connection; event ids are read before anybody has to wait for it."""
         self._seen.forget(day - DAYS_REMEMBERED)
@@ -136,56 +255,21 @@ class Writer:
             self._seen.catch_up(self._connection)
         return self._connection
 
-    def _item_rows(self, connection: apsw.Connection, item_ids: Sequence[str]) -> list[int]:
-        """Return the row of each item, giving the next free ones to items never seen.
-
-        Rows are never changed or deleted, so those once read may be remembered.
-        """
-        if len(self._rows) > _MOST_CACHED_ITEMS:
-            self._rows = dict(_NO_ITEM)
-        known = self._rows
-        try:
-            return list(map(known.__getitem__, item_ids))
-        except KeyError:
-            missing = [one for one in dict.fromkeys(item_ids) if one not in known]
-        _number(connection, missing, known)
-        return [known[item_id] for item_id in item_ids]
-
 
 def _news(lines: Lines, seen: Seen) -> list[bool] | None:
     """Return which lines are no repeats; None when none is, as nearly always."""
     known = seen.known(lines.digests)
     if not known.any():
         return None
-    repeats = iter(known.tolist())
-    return [kind != RecordKind.EVENT or not next(repeats) for kind in lines.kinds]
-
-
-def _number(connection: apsw.Connection, item_ids: Sequence[str], rows: dict[str, int]) -> None:
-    """Add the row of each item to `rows`, giving new ones to items that have none."""
-    found: Iterable[tuple[Any, ...]] = connection.executemany(
-        "SELECT item_id, row FROM items WHERE item_id = ?", [(item_id,) for item_id in item_ids]
-    )
-    rows.update((item_id, row) for item_id, row in found)
-    unseen = [item_id for item_id in item_ids if item_id not in rows]
-    first: int = connection.execute("SELECT coalesce(max(row), -1) + 1 FROM items").get
-    if first + len(unseen) > NO_ROW:
-        raise Unavailable(
-            f"the log has numbers for {NO_ROW:,} items and all are given: start an installation "
-            "anew with the items that are still sold",
-            reason="TOO_MANY_ITEMS",
-        )
-    numbered = list(enumerate(unseen, start=first))
-    connection.executemany("INSERT INTO items(row, item_id) VALUES(?, ?)", numbered)
-    rows.update((item_id, row) for row, item_id in numbered)
+    new: list[bool] = (~known).tolist()
+    return new
 
 
 def _insert(connection: apsw.Connection, blocks: Iterable[Block]) -> None:
     for block in blocks:
         connection.execute(
-            "INSERT INTO blocks(last, first, kind, received, item_rows, payload) "
-            "VALUES(?, ?, ?, ?, ?, ?)",
-            (block.last, block.first, block.kind, block.received, block.item_rows, block.payload),
+            "INSERT INTO blocks(last, first, received, item_rows, payload) VALUES(?, ?, ?, ?, ?)",
+            (block.last, block.first, block.received, block.item_rows, block.payload),
         )
 
 

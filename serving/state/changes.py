@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from recsys.arrays import Rows, offsets_of, places_within
+from recsys.customers import IdKind
 from recsys.events import EVENT_CODES, EVENT_TYPES, Event, Record
 from recsys.state import (
     ENTRY,
@@ -23,7 +24,7 @@ from recsys.state import (
 )
 from serving.intake import MOST_AHEAD
 from serving.log.records import microseconds
-from serving.state.keys import IdKind, StateKey, StateKeys, most_durable
+from serving.state.keys import StateKey, StateKeys, most_durable
 
 REMEMBERED = frozenset(kind for facet in FACETS for kind in facet.kinds)
 """The types of events that change a customer's state; all others live in log and lake alone."""

@@ -8,11 +8,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
 from typing import NewType, Self
 
+from recsys.customers import KINDS_OF_EVENTS, Identifier, IdKind
 from recsys.errors import InvalidInput, Unavailable
 from recsys.events import Event
 from recsys.query import Query
@@ -21,8 +21,11 @@ from serving.disk import make_private, synced
 StateKey = NewType("StateKey", str)
 """Where one customer's state is kept: prefix, format, and the hashed id as a cluster's hash tag."""
 
-FORMAT = 2
-"""What the bytes behind a key are: `recsys.state.UserState.to_bytes`, one string a customer.
+ProfileKey = NewType("ProfileKey", str)
+"""Where the profile of one customer's id is kept: beside its state, in the same slot."""
+
+FORMAT = 3
+"""What the bytes behind keys are: `UserState.to_bytes` and `StoredProfile.to_bytes`, one each.
 
 It is part of every key, so that a server of another format never takes foreign bytes for its own:
 it finds no mark either, and fills its own keys from log and lake. Those of older formats expire,
@@ -30,15 +33,9 @@ and a rebuild removes them.
 """
 
 SECRET_BYTES = 32
-_ID_BYTES = 16
+HASH_BYTES = 16
 
-
-class IdKind(StrEnum):
-    """What an id names, the most durable first."""
-
-    USER = "user"
-    VISITOR = "visitor"
-    SESSION = "session"
+_PROFILE = ":profile"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -94,8 +91,16 @@ class StateKeys:
     def customer(self, kind: IdKind, external_id: str) -> StateKey:
         """Return the key of whoever has this id of this kind."""
         key, person = self.secret.value, kind.value.encode()
-        hashed = blake2b(external_id.encode(), digest_size=_ID_BYTES, key=key, person=person)
+        hashed = blake2b(external_id.encode(), digest_size=HASH_BYTES, key=key, person=person)
         return StateKey(f"{self.prefix}{FORMAT}:{{{hashed.hexdigest()}}}")
+
+    def of(self, identifier: Identifier) -> StateKey:
+        """Return the key of whoever has this identifier."""
+        return self.customer(identifier.kind, identifier.value)
+
+    def of_hash(self, hashed: bytes) -> StateKey:
+        """Return the key with this hashed id."""
+        return StateKey(f"{self.prefix}{FORMAT}:{{{hashed.hex()}}}")
 
     def of_event(self, event: Event) -> StateKey:
         """Return the one key an event is applied under: its most durable id's."""
@@ -103,7 +108,7 @@ class StateKeys:
 
     def of_query(self, query: Query) -> tuple[StateKey, ...]:
         """Return the keys of every id a query gives, the most durable first; perhaps none."""
-        ids = zip(IdKind, (query.user_id, query.visitor_id, query.session_id), strict=True)
+        ids = zip(KINDS_OF_EVENTS, (query.user_id, query.visitor_id, query.session_id), strict=True)
         return tuple(self.customer(kind, given) for kind, given in ids if given)
 
     def shared(self, name: str) -> str:
@@ -116,12 +121,31 @@ class StateKeys:
         escaped = re.sub(r"([\\*?\[\]^-])", r"\\\1", self.prefix)
         return f"{escaped}*{{*}}"
 
+    @property
+    def profile_pattern(self) -> str:
+        """What the keys of all profiles match in Redis."""
+        return self.pattern + _PROFILE
+
     def is_customer(self, key: str) -> bool:
         """Return whether this is the key of a customer of this shop, in this format or an older."""
         named = re.fullmatch(r"(?:(\d+):)?\{[0-9a-f]{32}\}", key.removeprefix(self.prefix))
         if named is None or not key.startswith(self.prefix):
             return False
         return int(named[1] or 1) <= FORMAT
+
+    def is_profile(self, key: str) -> bool:
+        """Return whether this is the key of a profile of this shop, in this format or an older."""
+        return key.endswith(_PROFILE) and self.is_customer(key.removesuffix(_PROFILE))
+
+
+def profile_key(key: StateKey) -> ProfileKey:
+    """Return where the profile beside a state is kept."""
+    return ProfileKey(key + _PROFILE)
+
+
+def hash_in(key: StateKey) -> bytes:
+    """Return the hashed id that a key is made of."""
+    return bytes.fromhex(key[-1 - 2 * HASH_BYTES : -1])
 
 
 def most_durable(event: Event) -> tuple[IdKind, str]:

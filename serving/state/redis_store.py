@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
-from functools import reduce
-from hashlib import sha1
 from typing import Any, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import NoScriptError, RedisError
-
+from recsys.customers import ALLOWED_UNLESS_REFUSED, Purpose
 from recsys.errors import Unavailable
 from recsys.events import Position, Record
 from recsys.state import UserState
 from serving.clock import Clock, utc_now
+from serving.log.customer_register import CustomerProfile
 from serving.metrics import Registry, StateMetrics
 from serving.state.address import RedisAddress
 from serving.state.changes import Change, PackedEvents, changes_of, latest_credible
-from serving.state.keys import StateKey, StateKeys
-from serving.state.scripts import MERGE, MOVE, REPLACE
+from serving.state.keys import ProfileKey, StateKey, StateKeys, profile_key
+from serving.state.profiles import (
+    NO_PROFILE,
+    Known,
+    StoredProfile,
+    joined_states,
+    members_of,
+    profiles_kept,
+)
+from serving.state.redis_calls import CUSTOMERS_A_CALL, RedisCalls
+from serving.state.scripts import KEEP_NEWEST, MERGE, MOVE, REPLACE
+from serving.state.store import Marks, Missing
 
 _APPLIED_THROUGH = "applied_through"
 _FILLING = "filling"
 _RECORDS_A_STEP = 65_536
-_CUSTOMERS_A_CALL = 128
-"""Few enough that a read never waits long behind a bulk write, or behind a long reply."""
 _KEYS_A_SCAN = 1_000
 _SECONDS_A_DAY = 86_400
-_SHAS = {
-    script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (MERGE, MOVE, REPLACE)
-}
 
-T = TypeVar("T")
+Key = TypeVar("Key", StateKey, ProfileKey)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +48,7 @@ class RedisSettings:
     connect_timeout_ms: for opening one connection.
     connections: most for reading; writing has a quarter of them, at least two.
     expiry_days: a customer without events for this long is forgotten; >= 1.
+    unless_stated: purposes that whoever said nothing about them allows.
     """
 
     read_timeout_ms: int = 50
@@ -57,27 +56,25 @@ class RedisSettings:
     connect_timeout_ms: int = 2_000
     connections: int = 16
     expiry_days: int = 400
+    unless_stated: frozenset[Purpose] = ALLOWED_UNLESS_REFUSED
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, wanted at least 1")
+        for name, value in asdict(self).items():
+            if isinstance(value, int) and value < 1:
+                raise ValueError(f"{name} is {value}, wanted at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """One customer's bytes, and others in their place; None for no bytes."""
+    """The bytes behind one key, and others in their place; None for no bytes."""
 
-    key: StateKey
+    key: StateKey | ProfileKey
     stored: bytes | None
     wanted: bytes | None
 
 
 class RedisStateStore:
     """A `StateStore` on one Redis 7.2 or Valkey, within one event loop.
-
-    No call is ever cancelled inside the client: a caller who gives up leaves a task that ends by
-    its socket's timeout, so an answer cannot reach the wrong caller and no connection leaks.
 
     incomplete: whether the store said at the last read that it has lost customers, or is being
         filled anew.
@@ -92,19 +89,16 @@ class RedisStateStore:
         clock: Clock = utc_now,
         metrics: StateMetrics | None = None,
     ) -> None:
-        self._metrics = metrics or StateMetrics.of(Registry())
         self._settings = settings or RedisSettings()
         self._address = address
         self._keys = keys
         self._clock = clock
-        chosen = self._settings
-        self._reads = _client(address, chosen, chosen.connections, chosen.read_timeout_ms)
-        writers = max(2, chosen.connections // 4)
-        self._writes = _client(address, chosen, writers, chosen.write_timeout_ms)
-        self._seconds = chosen.expiry_days * _SECONDS_A_DAY
-        names = (_APPLIED_THROUGH, _FILLING)
-        self._marks = [StateKey(keys.shared(name)) for name in names]
-        self._running: set[asyncio.Task[Any]] = set()
+        self._metrics = metrics or StateMetrics.of(Registry())
+        self._calls = RedisCalls(address, self._settings)
+        self._writes = self._calls.writes
+        self._seconds = self._settings.expiry_days * _SECONDS_A_DAY
+        self._marks = [keys.shared(name) for name in (_APPLIED_THROUGH, _FILLING)]
+        self._owed = Position(0)
         self.incomplete = False
 
     @property
@@ -113,14 +107,33 @@ class RedisStateStore:
         return timedelta(days=self._settings.expiry_days)
 
     async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
-        """Return what is known of each query's asker, joined over its keys, in one round trip."""
-        wanted = list(dict.fromkeys(key for query in keys for key in query))
+        """Return what is known under each customer's keys, joined, in one round trip."""
+        wanted = list(dict.fromkeys(key for customer in keys for key in customer))
         if not wanted:
             return [UserState.unknown() for _ in keys]
-        filled, filling, *values = await self.values([*self._marks, *wanted])
-        self.incomplete = filled is None or filling is not None
-        states = {key: self._state(raw) for key, raw in zip(wanted, values, strict=True)}
-        return [_joined([states[key] for key in dict.fromkeys(query)]) for query in keys]
+        applied, missing, *values = await self._calls.values([*self._marks, *wanted])
+        self.incomplete = Marks.of(applied, missing).incomplete
+        states = dict(zip(wanted, map(self._state, values), strict=True))
+        return [joined_states(states[key] for key in dict.fromkeys(some)) for some in keys]
+
+    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
+        """Return what may be used of each asker; a second round trip where ids are linked."""
+        wanted = list(dict.fromkeys(key for asker in keys for key in asker))
+        if not wanted:
+            return [Known.of((), (), self._settings.unless_stated) for _ in keys]
+        profiled = [profile_key(key) for key in wanted]
+        applied, missing, *values = await self._calls.values([*self._marks, *wanted, *profiled])
+        marks = Marks.of(applied, missing)
+        self.incomplete = marks.incomplete
+        if self._owed > (marks.applied or 0):
+            return [Known.nobody() for _ in keys]
+        states = dict(zip(wanted, map(self._state, values[: len(wanted)]), strict=True))
+        profiles = self._profiles(wanted, values[len(wanted) :], marks)
+        states |= await self._linked([*profiles.values()], states)
+        known = [self._known(list(dict.fromkeys(asker)), states, profiles) for asker in keys]
+        if marks.incomplete:  # who unsubscribed may not be known
+            return [replace(one, email=False) for one in known]
+        return known
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Remember the events among appended records; other facts change no customer."""
@@ -131,12 +144,27 @@ class RedisStateStore:
         """Remember many events at once; the same as `apply` of their records."""
         latest = latest_credible(self._clock())
         changes = changes_of(events.until(latest), self._keys)
-        for first in range(0, len(changes), _CUSTOMERS_A_CALL):
-            await self._merge(changes[first : first + _CUSTOMERS_A_CALL], latest)
+        for some in _sliced(changes):
+            await self._merge(some, latest)
+
+    async def apply_profiles(self, profiles: Sequence[CustomerProfile]) -> None:
+        """Remember profiles under every identifier of each customer, unless newer ones are there.
+
+        While the store has not taken some, nobody's state is used here: who was refused is not
+        known. It has, once everything up to their versions is applied.
+        """
+        values = [pair for profile in profiles for pair in profiles_kept(profile, self._keys)]
+        try:
+            for some in _sliced(values):
+                keys, news = zip(*some, strict=True)
+                await self._calls.scripted(KEEP_NEWEST, keys, *news)
+        except Unavailable:
+            self._owed = max(self._owed, *(profile.version for profile in profiles))
+            raise
 
     async def applied_through(self) -> Position | None:
         """Return the position through which all records are applied; None where none is noted."""
-        raw = await self._written(self._writes.get(self._keys.shared(_APPLIED_THROUGH)))
+        raw = await self._calls.written(self._writes.get(self._keys.shared(_APPLIED_THROUGH)))
         return None if raw is None else Position(int(raw))
 
     async def set_applied_through(self, position: Position, expected: Position | None) -> bool:
@@ -149,95 +177,99 @@ class RedisStateStore:
             raise ValueError(f"a step back from position {expected} to {position}")
         key = self._keys.shared(_APPLIED_THROUGH)
         wanted = "" if expected is None else int(expected)
-        return bool(await self._scripted(MOVE, [key], int(position), wanted))
+        return bool(await self._calls.scripted(MOVE, [key], int(position), wanted))
 
-    async def set_filling(self, filling: bool) -> None:
-        """Note that states are being made anew and cannot be relied on, or that they are made."""
+    async def set_missing(self, missing: Missing | None) -> None:
+        """Note what is being made anew and cannot be relied on, or that all of it is there."""
         key = self._keys.shared(_FILLING)
-        await self._written(self._writes.set(key, 1) if filling else self._writes.delete(key))
+        done = self._writes.delete(key) if missing is None else self._writes.set(key, missing.value)
+        await self._calls.written(done)
 
-    async def values(self, keys: Sequence[StateKey]) -> list[bytes | None]:
+    async def values(self, keys: Sequence[StateKey | ProfileKey]) -> list[bytes | None]:
         """Return the bytes behind each key, None where there are none."""
-        found: list[bytes | None] = []
-        for first in range(0, len(keys), _CUSTOMERS_A_CALL):
-            work: Awaitable[Any] = self._reads.mget(keys[first : first + _CUSTOMERS_A_CALL])
-            found += await self._within(self._settings.read_timeout_ms, work)
-        return found
+        return await self._calls.values(keys)
 
-    async def replace(self, swaps: Sequence[Swap]) -> list[bool]:
-        """Make each swap whose customer has the stored bytes; return for each whether it was made.
+    async def replace(self, swaps: Sequence[Swap], *, forever: bool = False) -> list[bool]:
+        """Make each swap whose key has the stored bytes; return for each whether it was made.
 
-        Of all others nothing is changed.
+        Of all others nothing is changed. forever: whether what is written never expires.
         """
         made: list[bool] = []
-        for first in range(0, len(swaps), _CUSTOMERS_A_CALL):
-            some = swaps[first : first + _CUSTOMERS_A_CALL]
+        for some in _sliced(swaps):
             values = (value or b"" for swap in some for value in (swap.stored, swap.wanted))
             keys = [swap.key for swap in some]
-            made += map(bool, await self._scripted(REPLACE, keys, self._seconds, *values))
+            seconds = 0 if forever else self._seconds
+            made += map(bool, await self._calls.scripted(REPLACE, keys, seconds, *values))
         return made
 
-    async def stored_keys(self) -> AsyncIterator[list[StateKey]]:
+    def stored_keys(self) -> AsyncIterator[list[StateKey]]:
         """Yield the keys of all customers, also of older formats, in steps; some perhaps twice."""
-        cursor = 0
-        while True:
-            work: Awaitable[Any] = self._writes.scan(
-                cursor, match=self._keys.pattern, count=_KEYS_A_SCAN
-            )
-            cursor, found = await self._written(work)
-            names = (key.decode(errors="replace") for key in found)
-            yield [StateKey(name) for name in names if self._keys.is_customer(name)]
-            if not cursor:
-                return
+        return self._scanned(self._keys.pattern, self._keys.is_customer, StateKey)
+
+    def stored_profiles(self) -> AsyncIterator[list[ProfileKey]]:
+        """Yield the keys of all profiles, also of older formats, in steps; some perhaps twice."""
+        return self._scanned(self._keys.profile_pattern, self._keys.is_profile, ProfileKey)
 
     async def close(self) -> None:
         """Give every connection back, after what is under way has ended."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=self._settings.write_timeout_ms / 1_000)
-        for client in (self._reads, self._writes):
-            await client.aclose(close_connection_pool=True)
+        await self._calls.close()
 
     async def _merge(self, changes: Sequence[Change], latest: int) -> None:
         keys, entries = zip(*((one.key, one.entries) for one in changes), strict=True)
-        await self._scripted(MERGE, keys, self._seconds, latest, *entries)
+        await self._calls.scripted(MERGE, keys, self._seconds, latest, *entries)
 
-    async def _scripted(
-        self, script: str, keys: Sequence[str], *arguments: bytes | int | str
-    ) -> Any:
-        """Return what a script answers; a server that does not know it yet is told it."""
+    async def _scanned(
+        self, pattern: str, wanted: Callable[[str], bool], key_of: Callable[[str], Key]
+    ) -> AsyncIterator[list[Key]]:
+        cursor = 0
+        while True:
+            work: Awaitable[Any] = self._writes.scan(cursor, match=pattern, count=_KEYS_A_SCAN)
+            cursor, found = await self._calls.written(work)
+            names = (key.decode(errors="replace") for key in found)
+            yield [key_of(name) for name in names if wanted(name)]
+            if not cursor:
+                return
+
+    async def _linked(
+        self, profiles: Sequence[StoredProfile | None], states: Mapping[StateKey, UserState]
+    ) -> dict[StateKey, UserState]:
+        """Return the states of the ids that profiles name and that were not asked for."""
+        members = members_of([one for one in profiles if one is not None])
+        others = sorted({self._keys.of_hash(hashed) for hashed in members} - states.keys())
+        values = await self._calls.values(others) if others else ()
+        return dict(zip(others, map(self._state, values), strict=True))
+
+    def _known(
+        self,
+        asked: Sequence[StateKey],
+        states: Mapping[StateKey, UserState],
+        profiles: Mapping[StateKey, StoredProfile | None],
+    ) -> Known:
+        """Return what may be used of one asker: nothing where a profile cannot be told."""
+        told = [one for one in (profiles[key] for key in asked) if one is not None]
+        if len(told) < len(asked):
+            return Known.nobody()
+        members = {self._keys.of_hash(hashed) for hashed in members_of(told)}
+        joined = (states[key] for key in {*asked, *members})
+        return Known.of(joined, told, self._settings.unless_stated)
+
+    def _profiles(
+        self, keys: Sequence[StateKey], values: Sequence[bytes | None], marks: Marks
+    ) -> dict[StateKey, StoredProfile | None]:
+        """Return the profile beside each key; None where it cannot be told."""
+        absent = NO_PROFILE if marks.has_profiles else None
+        found: dict[StateKey, StoredProfile | None] = dict.fromkeys(keys, absent)
+        for key, raw in zip(keys, values, strict=True):
+            if raw is not None:
+                found[key] = self._profile(raw)
+        return found
+
+    def _profile(self, raw: bytes) -> StoredProfile | None:
         try:
-            return await self._written(
-                self._writes.evalsha(_SHAS[script], len(keys), *keys, *arguments)
-            )
-        except NoScriptError:  # it started anew; what is sent twice counts once
-            return await self._written(self._writes.eval(script, len(keys), *keys, *arguments))
-
-    async def _written(self, work: Awaitable[T]) -> T:
-        return await self._within(self._settings.write_timeout_ms, work)
-
-    async def _within(self, timeout_ms: int, work: Awaitable[T]) -> T:
-        """Return the work's result, or raise Unavailable; never cancel the work itself."""
-        task = asyncio.ensure_future(work)
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        await asyncio.wait({task}, timeout=timeout_ms / 1_000)
-        if not task.done():
-            raise self._unavailable(f"no answer within {timeout_ms} ms")
-        try:
-            return task.result()
-        except NoScriptError:
-            raise
-        except (RedisError, OSError, TimeoutError) as error:
-            raise self._unavailable(f"{type(error).__name__}: {error}") from error
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen, also where nobody waits any more
-
-    def _unavailable(self, cause: str) -> Unavailable:
-        message = f"Redis at {self._address.shown} cannot be used ({cause}); check that it runs"
-        return Unavailable(message, reason="STATE_UNAVAILABLE", metadata={"cause": cause})
+            return StoredProfile.from_bytes(raw)
+        except ValueError:
+            self._metrics.damaged.inc()
+            return None
 
     def _state(self, raw: bytes | None) -> UserState:
         if raw is None:
@@ -249,22 +281,5 @@ class RedisStateStore:
             return UserState.unknown()
 
 
-def _joined(states: Sequence[UserState]) -> UserState:
-    """Return what is known under all ids, as of one customer."""
-    known = [state for state in states if state]
-    return reduce(UserState.joined, known) if known else UserState.unknown()
-
-
-def _client(
-    address: RedisAddress, settings: RedisSettings, connections: int, timeout_ms: int
-) -> Redis:
-    pool = BlockingConnectionPool.from_url(
-        address.url,
-        max_connections=connections,
-        timeout=timeout_ms / 1_000,
-        socket_timeout=timeout_ms / 1_000,
-        socket_connect_timeout=settings.connect_timeout_ms / 1_000,
-        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionLost,)),
-        protocol=2,
-    )
-    return Redis(connection_pool=pool)
+def _sliced(some: Sequence[Value]) -> list[Sequence[Value]]:
+    return [some[n : n + CUSTOMERS_A_CALL] for n in range(0, len(some), CUSTOMERS_A_CALL)]

@@ -6,6 +6,8 @@ Made for Redis 7.2 and Valkey alike: Lua 5.1 with its `struct` library, nothing 
 from __future__ import annotations
 
 from recsys.state import ENTRY, FACETS
+from serving.state.keys import HASH_BYTES
+from serving.state.profiles import PROFILE_HEADER, PROFILE_STATEMENT
 
 _LENGTHS = "I2" * len(FACETS)
 _LIMITS = ", ".join(str(facet.limit) for facet in FACETS)
@@ -142,8 +144,8 @@ return 1
 """Sets a position where it is the expected one; returns whether it was."""
 
 REPLACE = """
--- KEYS: customers. ARGV: seconds to live, then for each customer the bytes that must stand there
--- and the new ones. '' stands for no bytes at all; what is no string counts as such, too.
+-- KEYS: customers. ARGV: seconds to live, 0 for good, then for each customer the bytes that must
+-- stand there and the new ones. '' stands for no bytes at all; what is no string counts as such.
 local replaced = {}
 for place, key in ipairs(KEYS) do
   local stored, wanted = redis.pcall('GET', key), ARGV[2 * place + 1]
@@ -152,6 +154,8 @@ for place, key in ipairs(KEYS) do
     replaced[place] = 1
     if wanted == '' then
       redis.call('DEL', key)
+    elseif ARGV[1] == '0' then
+      redis.call('SET', key, wanted)
     else
       redis.call('SET', key, wanted, 'EX', ARGV[1])
     end
@@ -160,3 +164,26 @@ end
 return replaced
 """
 """Replaces the states of those customers who have the expected one; returns for each whether."""
+
+KEEP_NEWEST = f"""
+-- KEYS: profiles. ARGV: for each of them new bytes. Of two profiles the one of the newer version
+-- stays; bytes that are no profile are written over.
+local HEADER, STATEMENT, MEMBER = {PROFILE_HEADER.size}, {PROFILE_STATEMENT.size}, {HASH_BYTES}
+
+-- Whether what is stored is a profile of a version newer than the other's.
+local function is_newer(stored, new)
+  if type(stored) ~= 'string' or #stored < HEADER then return false end
+  local high, low, n_statements, n_members = struct.unpack('>I4I4BB', stored)
+  if #stored ~= HEADER + n_statements * STATEMENT + n_members * MEMBER then return false end
+  local new_high, new_low = struct.unpack('>I4I4', new)
+  return high > new_high or (high == new_high and low > new_low)
+end
+
+for place, key in ipairs(KEYS) do
+  local stored = redis.pcall('GET', key)
+  if stored ~= ARGV[place] and not is_newer(stored, ARGV[place]) then
+    redis.call('SET', key, ARGV[place])
+  end
+end
+"""
+"""Writes profiles unless newer ones stand there. They live as long as the register has them."""

@@ -53,6 +53,7 @@ async def test_every_process_that_listens_is_reached_by_a_channel_of_its_own() -
 def test_tiny_run_sees_every_event_through_the_other_worker(tmp_path: Path) -> None:
     path = tmp_path / "freshness.json"
     sizes = ["--items", "2000", "--customers", "20", "--seconds", "1", "--repeats", "1"]
+    sizes += ["--catalog-repeats", "1", "--changes", "200"]
     threads = faiss.omp_get_max_threads()
 
     freshness.main([*sizes, "--rate", "20", "--json", str(path)])
@@ -64,3 +65,10 @@ def test_tiny_run_sees_every_event_through_the_other_worker(tmp_path: Path) -> N
     assert metrics["first_answer_obeys_share"] == 1
     assert metrics["event_since_sent_p99_ms"] >= metrics["event_p99_ms"] > 0
     assert metrics["server_lag_count"] >= metrics["probes"]
+    for kind in ("catalog", "catalog_back", "new_item"):
+        assert metrics[f"{kind}_probes"] > 0
+        assert metrics[f"{kind}_never"] == 0
+        assert 0 < metrics[f"{kind}_p99_ms"] < 10_000
+    assert metrics["new_item_last_p99_ms"] >= metrics["new_item_p99_ms"]
+    assert metrics["catalog_probe_errors"] == 0
+    assert metrics["catalog_changes_rate"] > 0

@@ -20,7 +20,7 @@ def test_customers_drawn_have_as_many_entries_of_each_facet_as_their_size_says(
 
     (state,) = states_of(np.zeros(len(entries), dtype=np.int32), entries, 1)
 
-    counts = [size.history, size.purchases, size.opinions, size.consents]
+    counts = [size.history, size.purchases, size.opinions, size.consents, size.shown, size.mailed]
     assert np.frombuffer(state, dtype=">u2", count=len(FACETS)).tolist() == counts
 
 
@@ -42,7 +42,7 @@ def test_metrics_count_every_key_without_expiry_and_compare_peers_with_the_activ
     metrics = metrics_of(ours, {"json_list": Filled(2, 1_200, 0)})
 
     assert metrics["bytes_per_customer"] == 300
-    assert metrics["keys_without_expiry"] == 1 + 2 + 3 + 4
+    assert metrics["keys_without_expiry"] == 1 + 2 + 3 + 4 + 5
     assert (metrics["json_list_bytes_per_customer"], metrics["json_list_ratio"]) == (600, 2)
 
 

@@ -16,12 +16,11 @@ from typing import Any, Self
 from uuid import uuid4
 
 from recsys.bundle import ModelBundle
-from recsys.events import Event, EventType, Record
+from recsys.events import Event, EventType
 from recsys.ids import ItemId
 from recsys.releases import move_pointer
 from serving.client import RecsysClient
 from serving.clock import utc_now
-from serving.log.records import Lines
 from serving.log.writer import Writer
 from tests import shop
 
@@ -71,7 +70,7 @@ class DataFolder:
         self.releases.mkdir()
         (self.path / "placements.toml").write_text(shop.PLACEMENTS)
         writer = Writer(self.path / "log" / "log.sqlite", clock=utc_now)
-        writer.append(Lines.of([Record(item) for item in shop.items()]))
+        writer.change_items(shop.items())
         writer.close()
         return self
 

@@ -14,10 +14,12 @@ from threading import Event as Flag
 
 import pytest
 
+from recsys.customers import ConsentChange, ConsentStatement, Identifier, IdKind, Purpose
 from recsys.errors import InvalidInput, NotFound
 from recsys.events import EventType
 from recsys.query import Tier
 from serving.attribution import AttributionToken
+from serving.clock import utc_now
 from tests import shop
 from tests.e2e.running import Server, alive, event, wait_until
 
@@ -127,7 +129,11 @@ def test_corrupt_release_is_refused_once_and_the_old_one_served_on(server: Serve
 def test_picks_are_written_beside_a_running_server(server: Server) -> None:
     out, ids = server.data.path / "picks.csv", server.data.path / "ids.txt"
     ids.write_text("cara\nnobody\n")
+    agreed = ConsentStatement(Purpose.EMAIL, granted=True, time=utc_now())
     with server.client() as client:
+        client.set_consents(
+            [ConsentChange(Identifier(IdKind.USER, one), agreed) for one in ("cara", "nobody")]
+        )
         client.write_events([event(EventType.PURCHASE, "soap", "cara")])
 
     done = server.data.recsys(

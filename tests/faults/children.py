@@ -86,7 +86,7 @@ async def _keeping_up(place: Place, redis_url: str, prefix: str) -> None:
     store = store_at(parse_redis_url(redis_url), prefix)
     tail, lake = LogTail(place.log_file), Lake(place.lake)
     lake.open()
-    drain = Drain(tail, lake, place.path / "releases")
+    drain = Drain(tail, lake)
     async with CatchUp(place.log_file, place.lake, store) as catch_up:
         while True:
             list(drain.run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
+from recsys.customers import IdKind
 from recsys.events import EVENT_TYPES, Event
 from recsys.state import (
     FACETS,
@@ -14,7 +15,7 @@ from recsys.state import (
     quantities_of_entries,
     rows_of_entries,
 )
-from serving.state.keys import IdKind, most_durable
+from serving.state.keys import most_durable
 
 Owner = tuple[IdKind, str]
 Fact = tuple[int, str, str, int]

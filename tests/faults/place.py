@@ -94,7 +94,7 @@ class Place:
         with self.tail() as tail:
             lake = Lake(self.lake)
             lake.open()
-            drain = Drain(tail, lake, self.path / "releases")
+            drain = Drain(tail, lake)
             list(drain.run())
             if trim:
                 drain.trim(tail.last_position())

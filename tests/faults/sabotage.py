@@ -113,7 +113,7 @@ def _trimmed_before_drained(patch: pytest.MonkeyPatch) -> None:
     run_once = Drain.run_once
 
     def hasty(self: Drain, limit: int = CHUNK) -> Drained:
-        self._log.trim(events_through=self._log.last_position(), items_through=Position(0))
+        self._log.trim(self._log.last_position())
         return run_once(self, limit)
 
     patch.setattr(Drain, "run_once", hasty)

@@ -12,7 +12,6 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos.recsys.v1 import event_service_pb2 as pb
-from recsys.events import Record
 from serving.api.event_servicer import EventServicer
 from serving.ingest import Ingest
 from serving.log.sqlite_log import SqliteLog
@@ -82,7 +81,7 @@ class Server:
 @pytest.fixture
 async def server(valkey: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[Server]:
     log = SqliteLog(Place(tmp_path).log_file, clock=lambda: NOON)
-    await log.append([Record(item) for item in shop.items()])
+    await log.change_items(shop.items())
     made = Server(log, valkey.address, next(prefixes))
     yield made
     await log.close()

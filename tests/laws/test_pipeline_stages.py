@@ -1,6 +1,8 @@
-"""The laws of the four stages, for every implementation, over random batches of the tiny shop."""
+"""The laws of the stages, for every implementation, over random batches of the tiny shop."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from recsys.ids import ItemId
 from recsys.pipeline.compile import compile_placements, source_of
 from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
 from recsys.pipeline.pipeline import Pipeline
-from recsys.pipeline.placement import SourceKind, parse_placements
+from recsys.pipeline.placement import NewcomersConfig, SourceKind, parse_placements
 from recsys.pipeline.rankers import WeightedSum
 from recsys.pipeline.selectors import Top, Varied
 from recsys.pipeline.stages import CandidateSource, Filter, Selector
@@ -26,14 +28,20 @@ from tests import shop
 BUNDLE = shop.bundle()
 N_ITEMS = len(shop.ITEMS)
 FILTERS: list[Filter] = [
-    Available(BUNDLE.catalog.available),
+    Available(),
     NotSeeds(),
     NotHidden(),
     NotPurchased(5.0),
 ]
 SOURCES = {kind: source_of(kind, BUNDLE) for kind in SourceKind}
 SELECTORS: list[Selector] = [Top(), Varied(BUNDLE.catalog.categories, 1)]
-PIPELINES = compile_placements(parse_placements(shop.PLACEMENTS), BUNDLE)
+PLACEMENTS = dict(parse_placements(shop.PLACEMENTS))
+PLACEMENTS |= {
+    f"{name} with newcomers": replace(config, newcomers=NewcomersConfig(0.3, 30.0, 8.0))
+    for name, config in PLACEMENTS.items()
+}
+YOUNG = replace(BUNDLE, catalog=replace(BUNDLE.catalog, since=shop.since(days=(400, *[2] * 9))))
+PIPELINES = compile_placements(PLACEMENTS, YOUNG)
 
 items = st.sampled_from(shop.ITEMS)
 events = st.tuples(st.sampled_from(EventType), items, st.floats(0.0, 60.0))
@@ -135,7 +143,8 @@ def test_permuting_candidates_permutes_scores(data: st.DataObject) -> None:
     _, contexts = data.draw(batches())
     pipeline = PIPELINES["home"]
     merged = pipeline.retrieve(contexts, pipeline.eligible(contexts))
-    ranker = WeightedSum(np.array([1.0, 0.5, 0.25, 0.125], dtype=np.float32))
+    weights = np.array([1.0, 0.5, 0.25, 0.125], dtype=np.float32)
+    ranker = WeightedSum(weights, BUNDLE.popularity.trends)
     order = np.array(data.draw(st.permutations(range(len(merged)))), dtype=np.int64)
 
     scores = ranker.score(contexts, merged)
@@ -183,6 +192,26 @@ def test_a_pipeline_fills_every_list_with_eligible_items(
         rows = listed.rows[listed.queries == query]
         assert eligible.of_query(query)[rows].all()
         assert len(set(rows.tolist())) == len(rows) == min(limit, eligible.counts()[query])
+
+
+@pytest.mark.parametrize("placement", PIPELINES)
+@given(data=st.data())
+@settings(max_examples=200)
+def test_newcomers_leave_a_list_its_length_its_first_item_and_its_order(
+    placement: str, data: st.DataObject
+) -> None:
+    _, contexts = data.draw(batches())
+    pipeline = PIPELINES[placement]
+
+    listed = pipeline.run(contexts)
+
+    ranked = replace(pipeline, newcomers=None).run(contexts)
+    assert listed.queries.tolist() == ranked.queries.tolist()
+    for query in range(len(contexts)):
+        new, old = (found.rows[found.queries == query].tolist() for found in (listed, ranked))
+        kept = [row for row in new if row in old]
+        assert kept == [row for row in old if row in kept]
+        assert new[:1] == old[:1]
 
 
 @pytest.mark.parametrize("placement", PIPELINES)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.customers import IdKind
 from recsys.events import EVENT_CODES, EVENT_TYPES, Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import (
@@ -32,7 +33,7 @@ from recsys.state import (
     ties_of,
 )
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import IdKind, Secret, StateKeys, most_durable
+from serving.state.keys import Secret, StateKeys, most_durable
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state.store import StateStore
 
@@ -243,13 +244,15 @@ async def test_facets_never_outgrow_their_limits(new_store: NewStore) -> None:
     bought = [record(n, kind=EventType.PURCHASE, seconds=n, row=n) for n in range(1, 1_501)]
     liked = [record(n, kind=EventType.LIKE, seconds=n, row=n) for n in range(2_001, 2_801)]
     told = [record(n, kind=EventType.UNSUBSCRIBE, seconds=n, row=-1) for n in range(3_001, 3_021)]
+    shown = [record(n, kind=EventType.IMPRESSION, seconds=n, row=n) for n in range(4_001, 4_201)]
+    mailed = [record(n, kind=EventType.EMAIL_SENT, seconds=n, row=-1) for n in range(5_001, 5_091)]
 
     async with new_store() as (store, keys):
-        for some in (bought, liked, told):
+        for some in (bought, liked, told, shown, mailed):
             await store.apply(some)
         (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
 
-    assert [len(entries) for entries in state.facets] == [0, 1_024, 500, 8]
+    assert [len(entries) for entries in state.facets] == [0, 1_024, 500, 8, 100, 50]
     assert rows_of_entries(state.purchases)[[0, -1]].tolist() == [1_500, 477]
 
 
@@ -291,9 +294,22 @@ async def test_who_unsubscribes_without_naming_an_item_is_remembered(new_store: 
     assert rows_of_entries(state.consents).tolist() == [NO_ROW]
 
 
-@pytest.mark.parametrize(
-    "kind", [EventType.IMPRESSION, EventType.SEARCH, EventType.CART_VIEW, EventType.EMAIL_OPENED]
-)
+async def test_impressions_and_emails_are_remembered_with_or_without_an_item(
+    new_store: NewStore,
+) -> None:
+    shown = record(1, kind=EventType.IMPRESSION, row=7)
+    sent = record(2, kind=EventType.EMAIL_SENT, row=-1)
+    opened = record(3, kind=EventType.EMAIL_OPENED, seconds=1, row=7)
+
+    async with new_store() as (store, keys):
+        await store.apply([shown, sent, opened])
+        (state,) = await store.read([[keys.customer(IdKind.USER, "anna")]])
+
+    assert rows_of_entries(state.shown).tolist() == [7]
+    assert rows_of_entries(state.mailed).tolist() == [7, NO_ROW]
+
+
+@pytest.mark.parametrize("kind", [EventType.SEARCH, EventType.CART_VIEW, EventType.CATEGORY_VIEW])
 async def test_types_that_no_facet_remembers_make_no_customer(
     new_store: NewStore, kind: EventType
 ) -> None:

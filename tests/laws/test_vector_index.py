@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from recsys.eligibility import Eligibility
 from recsys.index.chooser import choose_index, recall_of
 from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
+from recsys.index.grown import GrownIndex
 from recsys.index.index import ExactIndex, VectorIndex
 from recsys.timelines import Ragged
 
 N_ITEMS, DIM = 1_000, 8
+N_OLD = 700
 
 
 def _items(seed: int = 7) -> np.ndarray:
@@ -30,8 +32,13 @@ INDEXES: dict[str, VectorIndex] = {
     "flat": FaissIndex.build(ITEMS, KNOWN, IndexPlan(IndexKind.FLAT, 0, 0.0)),
     "flat, exact behind masks": FaissIndex.build(ITEMS, KNOWN, IndexPlan(IndexKind.FLAT, 0, 0.5)),
     "graph": FaissIndex.build(ITEMS, KNOWN, IndexPlan(IndexKind.HNSW, 512, 0.0)),
+    "grown": GrownIndex(
+        FaissIndex.build(ITEMS[:N_OLD], KNOWN[:N_OLD], IndexPlan(IndexKind.FLAT, 0, 0.0)),
+        N_OLD,
+        ExactIndex(ITEMS[N_OLD:], KNOWN[N_OLD:]),
+    ),
 }
-MISSES_NONE = ["exact", "flat", "flat, exact behind masks"]
+MISSES_NONE = ["exact", "flat", "flat, exact behind masks", "grown"]
 
 
 @st.composite
@@ -83,6 +90,15 @@ def test_exact_indexes_find_the_true_best(
         wanted = np.sort(ITEMS[allowed] @ vectors[query])[::-1][:k]
         assert scores[: len(wanted)] == pytest.approx(wanted, rel=1e-4, abs=1e-4)
         assert np.all(np.isneginf(scores[len(wanted) :]))
+
+
+def test_nobody_who_asks_gets_nothing_however_many_items_there_are() -> None:
+    items = np.ones((10_000, DIM), dtype=np.float32)
+    index = ExactIndex(items, np.ones(len(items), dtype=np.bool_))
+
+    hits = index.search(items[:0], 5, Eligibility.everything(len(items), 0))
+
+    assert hits.rows.shape == (0, 5)
 
 
 def test_a_graph_blind_behind_narrow_masks_is_not_used_there() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,30 @@ import pytest
 
 from recsys.bundle import MANIFEST_FILE, ModelBundle, _digest
 from recsys.errors import CorruptBundle
+from recsys.ids import ItemId
+from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
+from recsys.items import Item
+from recsys.models.content import ContentModel
+from recsys.models.described import Descriptions
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.placement import parse_placements
 from tests import shop
+
+
+def with_content(bundle: ModelBundle) -> ModelBundle:
+    """Return the bundle with a content model in which each category is a direction."""
+    descriptions = Descriptions.of(shop.items())
+    hashes = np.unique(descriptions.hashes)
+    vectors = np.random.default_rng(1).normal(size=(len(hashes), 3)).astype(np.float32)
+    rarities = np.ones(len(hashes), dtype=np.float32)
+    content = ContentModel(hashes, rarities, vectors, exponent=0.5, scale=0.7)
+    factors = bundle.factors.with_foreseen(content.of(descriptions))
+    return replace(
+        bundle,
+        factors=factors,
+        index=FaissIndex.build(factors.items, factors.known, IndexPlan(IndexKind.FLAT, 0, 0.0)),
+        content=content,
+    )
 
 
 @pytest.fixture
@@ -28,6 +50,13 @@ def test_a_loaded_bundle_answers_as_the_one_that_was_saved(saved: Path) -> None:
     fresh = compile_placements(placements, shop.bundle())["home"].run(contexts)
     assert loaded.rows.tolist() == fresh.rows.tolist()
     assert loaded.scores.tolist() == fresh.scores.tolist()
+
+
+def test_a_loaded_bundle_knows_how_old_its_items_are(tmp_path: Path) -> None:
+    since, bundle = shop.since(days=range(10)), shop.bundle()
+    replace(bundle, catalog=replace(bundle.catalog, since=since)).save(tmp_path / "v1")
+
+    assert ModelBundle.load(tmp_path / "v1").catalog.since.tolist() == since.tolist()
 
 
 def test_every_single_changed_byte_is_refused_with_the_files_name(saved: Path) -> None:
@@ -65,11 +94,12 @@ def test_a_manifest_that_is_none_is_refused(saved: Path, text: str) -> None:
         ModelBundle.load(saved)
 
 
-def test_a_newer_format_is_refused_with_what_to_do(saved: Path) -> None:
+@pytest.mark.parametrize("other", [1, 99])
+def test_another_format_is_refused_with_what_to_do(saved: Path, other: int) -> None:
     content = json.loads((saved / MANIFEST_FILE).read_text())
-    (saved / MANIFEST_FILE).write_text(json.dumps({**content, "format": 99}))
+    (saved / MANIFEST_FILE).write_text(json.dumps({**content, "format": other}))
 
-    with pytest.raises(CorruptBundle, match="format 99, this version reads 1"):
+    with pytest.raises(CorruptBundle, match=f"format {other}, this version reads 2; train again"):
         ModelBundle.load(saved)
 
 
@@ -97,6 +127,39 @@ def test_a_save_that_fails_leaves_nothing_behind(
         shop.bundle().save(tmp_path / "v1")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_content_model_foresees_alike_once_loaded(tmp_path: Path) -> None:
+    bundle = with_content(shop.bundle())
+    bundle.save(tmp_path / "v1")
+    items = [Item(ItemId("new"), "Bread", "Bakery"), Item(ItemId("odd"), "Lamp")]
+
+    loaded = ModelBundle.load(tmp_path / "v1")
+
+    assert bundle.content is not None
+    assert loaded.content is not None
+    assert isinstance(loaded.content.vectors_of_features.base, np.memmap)
+    assert loaded.content.vectors(items).tolist() == bundle.content.vectors(items).tolist()
+    assert loaded.content.vectors(items)[0].any()
+    assert loaded.factors.foreseen.tolist() == bundle.factors.foreseen.tolist()
+    assert loaded.factors.foreseen.sum() == 2  # tea and cake
+
+
+def test_a_bundle_without_descriptions_has_no_content_model(saved: Path) -> None:
+    loaded = ModelBundle.load(saved)
+
+    assert loaded.content is None
+    assert len(loaded.factors.foreseen) == 0
+    assert not list(saved.glob("content_*"))
+
+
+def test_a_changed_content_model_is_refused(tmp_path: Path) -> None:
+    with_content(shop.bundle()).save(tmp_path / "v1")
+    path = tmp_path / "v1" / "content_vectors.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+    with pytest.raises(CorruptBundle, match=r"content_vectors\.npy"):
+        ModelBundle.load(tmp_path / "v1")
 
 
 def test_what_was_learned_alone_decides_the_digest(tmp_path: Path) -> None:

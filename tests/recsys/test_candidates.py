@@ -58,3 +58,14 @@ def test_columns_of_unequal_length_are_refused() -> None:
             np.zeros(1, dtype=np.float32),
             np.zeros((1, 0), dtype=np.float32),
         )
+
+
+def test_others_stand_behind_each_querys_own() -> None:
+    first, others = _found((0, 5, 3.0), (0, 2, 2.0), (2, 7, 1.0)), _found((0, 9, 8.0), (1, 4, 6.0))
+
+    both = first.with_signal().followed_by(others.with_signal())
+
+    assert both.queries.tolist() == [0, 0, 0, 1, 2]
+    assert both.rows.tolist() == [5, 2, 9, 4, 7]
+    assert both.scores.tolist() == [3, 2, 8, 6, 1]
+    assert both.signals.tolist() == [[0]] * 5

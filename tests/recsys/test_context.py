@@ -5,14 +5,18 @@ from datetime import UTC, datetime
 from functools import reduce
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.assortment import Assortment
+from recsys.catalog import Catalog
 from recsys.context import Contexts
 from recsys.events import EVENT_CODES, EventType
 from recsys.ids import ItemId, Vocabulary
-from recsys.interactions import Interactions
+from recsys.interactions import Interactions, rolled_up
 from recsys.interest import DEFAULT_WEIGHTS, Interest
+from recsys.items import Item
 from recsys.query import Query, Tier
 from recsys.state import FACETS, HISTORY, OPINIONS, Entries, UserState, merged, no_entries, packed
 from tests import shop
@@ -21,6 +25,7 @@ N_USERS, N_ITEMS = 3, 6
 START = 1_700_000_000
 NOW = datetime.fromtimestamp(START + 90 * shop.DAY, UTC)
 VOCABULARY = Vocabulary.of([f"item {row}" for row in range(N_ITEMS)])
+ASSORTMENT = Assortment.of(Catalog.of(VOCABULARY, {}))
 INTEREST = Interest.of_types(DEFAULT_WEIGHTS, 20.0)
 
 rows_of_events = st.tuples(
@@ -78,13 +83,13 @@ def test_replay_sees_a_customer_as_serving_would(
     log: list[tuple[int, int, EventType, int, int]],
 ) -> None:
     queries = [Query("home", NOW, user_id=f"u{user}") for user in range(N_USERS)]
-    served = Contexts.resolve(queries, _states(log), vocabulary=VOCABULARY, interest=INTEREST)
+    served = Contexts.resolve(queries, _states(log), assortment=ASSORTMENT, interest=INTEREST)
 
     replayed = Contexts.replay(
         queries,
         _interactions(log),
         np.arange(N_USERS, dtype=np.int32),
-        vocabulary=VOCABULARY,
+        assortment=ASSORTMENT,
         interest=INTEREST,
     )
 
@@ -133,7 +138,7 @@ def test_items_newer_than_the_bundle_are_left_out_of_the_history() -> None:
     newer = replace(UserState.unknown(), history=_entry(EventType.CLICK, N_ITEMS, 0))
 
     contexts = Contexts.resolve(
-        [Query("home", NOW, user_id="u")], [newer], vocabulary=VOCABULARY, interest=INTEREST
+        [Query("home", NOW, user_id="u")], [newer], assortment=ASSORTMENT, interest=INTEREST
     )
 
     assert contexts.history.rows.tolist() == []
@@ -146,7 +151,7 @@ def test_what_lies_days_ahead_comes_from_a_wrong_clock_and_does_not_count() -> N
     contexts = Contexts.resolve(
         [Query("home", NOW, user_id="u")],
         [replace(UserState.unknown(), history=known)],
-        vocabulary=VOCABULARY,
+        assortment=ASSORTMENT,
         interest=INTEREST,
     )
 
@@ -160,7 +165,7 @@ def test_a_good_rating_is_interest_and_a_bad_one_is_none() -> None:
     interests = Contexts.resolve(
         [Query("home", datetime.fromtimestamp(START, UTC), user_id="u")],
         [replace(UserState.unknown(), opinions=said)],
-        vocabulary=VOCABULARY,
+        assortment=ASSORTMENT,
         interest=INTEREST,
     ).interests
 
@@ -180,3 +185,64 @@ def test_the_tier_says_what_an_answer_rests_on() -> None:
     contexts = shop.contexts([known, known, unknown, unknown], asked)
 
     assert contexts.tiers() == [Tier.PERSONAL, Tier.SESSION, Tier.SESSION, Tier.POPULAR]
+
+
+GROUPED = Catalog.of(
+    VOCABULARY,
+    {
+        row: Item(ItemId(f"item {row}"), group_id="shirt" if row in (2, 4) else "")
+        for row in range(N_ITEMS)
+    },
+)
+
+
+def test_variant_counts_as_its_product() -> None:
+    known = replace(
+        UserState.unknown(),
+        history=_entry(EventType.CLICK, 4, 0),
+        purchases=_entry(EventType.PURCHASE, 4, 0),
+        opinions=_entry(EventType.HIDE, 4, 0),
+    )
+    asked = Query("home", NOW, user_id="u", seeds=(ItemId("item 4"),), excluded=(ItemId("item 4"),))
+
+    contexts = Contexts.resolve(
+        [asked], [known], assortment=Assortment.of(GROUPED), interest=INTEREST
+    )
+
+    lines = (contexts.history, contexts.purchases, contexts.opinions)
+    found = (*lines, contexts.interests, contexts.seeds, contexts.excluded)
+    assert [one.rows.tolist() for one in found] == [[2]] * 6
+
+
+def test_two_variants_in_a_basket_are_one_seed() -> None:
+    asked = Query("home", NOW, seeds=(ItemId("item 4"), ItemId("item 2")))
+
+    contexts = Contexts.resolve(
+        [asked], [UserState.unknown()], assortment=Assortment.of(GROUPED), interest=INTEREST
+    )
+
+    assert contexts.seeds.rows.tolist() == [2]
+
+
+@given(log=st.lists(rows_of_events, min_size=1, max_size=60))
+def test_events_rolled_up_before_leave_the_same_history(
+    log: list[tuple[int, int, EventType, int, int]],
+) -> None:
+    users, assortment = np.arange(N_USERS, dtype=np.int32), Assortment.of(GROUPED)
+    queries = [Query("home", NOW, user_id=f"u{user}") for user in range(N_USERS)]
+    plain = _interactions(log)
+
+    lines = [
+        Contexts.replay(queries, one, users, assortment=assortment, interest=INTEREST).history
+        for one in (plain, rolled_up(plain, GROUPED.primaries))
+    ]
+
+    assert lines[0].rows.tolist() == lines[1].rows.tolist()
+    assert not np.any(lines[0].rows == 4)
+
+
+def test_queries_of_two_markets_are_no_batch() -> None:
+    nobody = [UserState.unknown()] * 2
+
+    with pytest.raises(ValueError, match="2 markets"):
+        shop.contexts(nobody, [shop.query(market="AT"), shop.query(market="DE")])

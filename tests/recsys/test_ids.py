@@ -52,3 +52,34 @@ def test_what_is_no_id_is_refused_with_the_fields_name(text: str) -> None:
 @pytest.mark.parametrize("text", ["a", "x" * 128, "smørrebrød", "日本"])
 def test_ids_of_any_script_up_to_128_bytes_are_ids(text: str) -> None:
     check_id("item_id", text)
+
+
+@given(
+    texts=st.lists(st.text(max_size=3), max_size=4),
+    patches=st.lists(st.dictionaries(st.integers(0, 7), st.text(max_size=3)), max_size=3),
+)
+def test_column_with_patches_reads_as_a_list_that_was_written_to(
+    texts: list[str], patches: list[dict[int, str]]
+) -> None:
+    column, wanted = Strings.of(texts), list(texts)
+    for patch in patches:
+        n = max(len(wanted), *(row + 1 for row in patch), 0)
+        wanted += [""] * (n - len(wanted))
+        for row, text in patch.items():
+            wanted[row] = text
+
+        column = column.patched(patch, n)
+
+        assert [column[row] for row in range(len(column))] == wanted
+    plain = Strings.of(texts)
+    assert all(row >= len(texts) or text != plain[row] for row, text in column.patches.items())
+
+
+def test_vocabulary_that_has_grown_finds_old_ids_and_new_but_no_gap() -> None:
+    old = Vocabulary.of(["a", "b"])
+
+    new = old.grown({3: "d"}, 4).grown({4: "e"}, 5)
+
+    assert new.rows(["a", "b", "", "d", "e", "f"]).tolist() == [0, 1, -1, 3, 4, -1]
+    assert [new.id(row) for row in range(5)] == ["a", "b", "", "d", "e"]
+    assert old.rows(["d"]).tolist() == [-1]

@@ -79,15 +79,17 @@ def test_a_state_reads_back_from_its_bytes() -> None:
         (EventType.PURCHASE, "milk", 2.0),
         (EventType.HIDE, "soap", 1.0),
         (EventType.UNSUBSCRIBE, "soap", 1.0),
+        (EventType.IMPRESSION, "milk", 1.0),
+        (EventType.EMAIL_SENT, "bread", 1.0),
     )
 
     read = UserState.from_bytes(state.to_bytes())
 
     assert [one.tolist() for one in read.facets] == [one.tolist() for one in state.facets]
-    assert [len(one) for one in read.facets] == [1, 1, 1, 1]
+    assert [len(one) for one in read.facets] == [1, 1, 1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("cut", [1, 7, 8, 19])
+@pytest.mark.parametrize("cut", [1, 11, 12, 23])
 def test_bytes_that_are_no_whole_state_are_refused(cut: int) -> None:
     whole = shop.state((EventType.CLICK, "bread", 3.0)).to_bytes()
 

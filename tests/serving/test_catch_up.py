@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from recsys.customers import IdKind
 from recsys.errors import Unavailable
 from recsys.events import WITHOUT_ITEM, Event, EventType, Position, Record
 from recsys.ids import ItemId
@@ -22,7 +23,7 @@ from serving.log.tail import LogTail, RawRows
 from serving.log.writer import Writer
 from serving.state.changes import REMEMBERED, PackedEvents
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import IdKind, Secret, StateKeys
+from serving.state.keys import Secret, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore, Swap
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -47,7 +48,7 @@ class House:
         lake = Lake(self.path / "lake")
         lake.open()
         tail = LogTail(self.path / "log.sqlite")
-        drain = Drain(tail, lake, self.path / "releases")
+        drain = Drain(tail, lake)
         list(drain.run())
         trimmed = drain.trim(Position(trim_through))
         tail.close()
@@ -252,9 +253,9 @@ async def test_events_trimmed_while_they_are_read_come_from_the_lake(
     def rows_of_a_trimmed_log(tail: LogTail, *wanted: Any) -> RawRows:
         monkeypatch.undo()
         house.drain(trim_through=60)
-        return tail.rows(*wanted)
+        return tail.events(*wanted)
 
-    monkeypatch.setattr(LogTail, "rows", rows_of_a_trimmed_log)
+    monkeypatch.setattr(LogTail, "events", rows_of_a_trimmed_log)
 
     position = await house.catch_up()
 

@@ -11,10 +11,12 @@ from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import UserState
 from serving.ingest import Ingest, RejectedEvent
+from serving.log.customer_register import CustomerProfile
 from serving.log.event_log import Rejected
 from serving.log.sqlite_log import SqliteLog
 from serving.metrics import EventMetrics, Registry, totals
 from serving.state.keys import StateKey
+from serving.state.profiles import Known
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LAG = "event_to_recommendation_lag_seconds"
@@ -36,6 +38,12 @@ class NoteStore:
         if self.away:
             raise Unavailable("the store does not answer")
         self.applied.extend(records)
+
+    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
+        return [Known.nobody() for _ in keys]
+
+    async def apply_profiles(self, profiles: Sequence[CustomerProfile]) -> None:
+        return
 
     async def applied_through(self) -> Position | None:
         return self.through

@@ -18,6 +18,7 @@ from serving.metrics import (
     AnswerMetrics,
     CallMetrics,
     EventMetrics,
+    FollowMetrics,
     Registry,
     ReleaseMetrics,
     StateMetrics,
@@ -183,7 +184,15 @@ def test_every_metric_is_explained_to_those_who_run_the_server() -> None:
 
 def test_every_metric_of_a_process_has_its_help() -> None:
     registry = Registry()
-    for group in (EventMetrics, AnswerMetrics, ReleaseMetrics, StateMetrics, UpkeepMetrics):
+    groups = (
+        EventMetrics,
+        AnswerMetrics,
+        ReleaseMetrics,
+        FollowMetrics,
+        StateMetrics,
+        UpkeepMetrics,
+    )
+    for group in groups:
         group.of(registry)
     CallMetrics(registry)
 

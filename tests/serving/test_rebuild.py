@@ -11,6 +11,7 @@ import structlog
 from redis import Redis
 from typer.testing import CliRunner
 
+from recsys.customers import IdKind
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import UserState
@@ -27,14 +28,14 @@ from serving.rebuild import Findings, Rebuild, rebuild_state
 from serving.settings import ServingSettings, read_settings
 from serving.standing_in import JobState
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import IdKind, Secret, StateKey, StateKeys
+from serving.state.keys import ProfileKey, Secret, StateKey, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state_commands import state_app
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SOON = START + timedelta(days=30)
 N_CUSTOMERS = 11
-_KINDS = (EventType.CLICK, EventType.PURCHASE, EventType.LIKE, EventType.IMPRESSION)
+_KINDS = (EventType.CLICK, EventType.PURCHASE, EventType.LIKE, EventType.CART_VIEW)
 
 
 def event(number: int) -> Event:
@@ -70,7 +71,7 @@ class House:
         lake = Lake(self.settings.lake_folder)
         lake.open()
         tail = LogTail(self.settings.log_file)
-        drain = Drain(tail, lake, self.settings.releases_folder)
+        drain = Drain(tail, lake)
         drain.run_once(limit)
         drain.trim(Position(trim_through))
         tail.close()
@@ -198,7 +199,7 @@ async def test_damage_of_every_kind_is_counted_and_repaired(filled: House) -> No
     stored = [value or b"" for value in await filled.store.values(keys)]
     n_entries = sum(len(entries) for entries in (await filled.state(3)).facets)
     stranger = filled.keys.customer(IdKind.USER, "nobody")
-    older = filled.key(4).replace("recsys:2:", "recsys:")
+    older = filled.key(4).replace("recsys:3:", "recsys:")
     plant(filled, dict(zip(keys, spoiled(stored), strict=True)))
     plant(filled, {filled.key(3): b"torn", stranger: stored[0], older: b"x"})
 
@@ -349,7 +350,7 @@ async def test_customer_who_comes_while_strangers_are_removed_stays(filled: Hous
 def remembered_of(record: Record, user_id: str) -> bool:
     one = record.fact
     assert isinstance(one, Event)
-    return one.user_id == user_id and one.type is not EventType.IMPRESSION
+    return one.user_id == user_id and one.type is not EventType.CART_VIEW
 
 
 class LateStore(RedisStateStore):
@@ -357,7 +358,7 @@ class LateStore(RedisStateStore):
 
     late: Sequence[Record] = ()
 
-    async def values(self, keys: Sequence[StateKey]) -> list[bytes | None]:
+    async def values(self, keys: Sequence[StateKey | ProfileKey]) -> list[bytes | None]:
         found = await super().values(keys)
         if self.late:
             record, *self.late = self.late

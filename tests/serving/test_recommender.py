@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from recsys.context import Contexts
+from recsys.customers import IdKind
 from recsys.errors import NotFound, NotReady, Unavailable
 from recsys.events import EventType
 from recsys.ids import ItemId
@@ -18,7 +19,8 @@ from serving.attribution import AttributionToken
 from serving.metrics import AnswerMetrics, Registry, totals
 from serving.recommender import Recommender, StateReader
 from serving.snapshot import Snapshot
-from serving.state.keys import IdKind, Secret, StateKey, StateKeys
+from serving.state.keys import Secret, StateKey, StateKeys
+from serving.state.profiles import Known
 from tests import shop
 
 KEYS = StateKeys(Secret(bytes(range(32))))
@@ -35,27 +37,36 @@ class Shelf:
 
 @dataclass
 class KnownStates:
-    """A store that knows these users, notes each read, and can be told to wait."""
+    """A store that knows these users, notes each read, and can be told to wait.
+
+    refusing: users who refuse to be profiled.
+    """
 
     users: dict[str, UserState] = field(default_factory=dict)
     reads: list[int] = field(default_factory=list)
     gate: Callable[[], None] | None = None
     incomplete: bool = False
+    refusing: frozenset[str] = frozenset()
 
-    async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
+    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
         self.reads.append(len(keys))
         await asyncio.sleep(0)
         if self.gate:
             self.gate()
-        known = {KEYS.customer(IdKind.USER, user): state for user, state in self.users.items()}
-        nobody = UserState.unknown()
-        return [next((known[key] for key in one if key in known), nobody) for one in keys]
+        known = {
+            KEYS.customer(IdKind.USER, user): Known.nobody()
+            if user in self.refusing
+            else Known(state, personalise=True, email=False)
+            for user, state in self.users.items()
+        }
+        stranger = Known(UserState.unknown(), personalise=True, email=False)
+        return [next((known[key] for key in one if key in known), stranger) for one in keys]
 
 
 class UnreachableStates:
     incomplete = False
 
-    async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
+    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
         raise Unavailable("no answer", reason="STATE_UNAVAILABLE")
 
 
@@ -102,6 +113,19 @@ async def test_known_customer_gets_what_goes_with_their_purchase() -> None:
     assert "coffee" not in answer.item_ids
     assert answer.tier is Tier.PERSONAL
     assert answer.items[0].reason.anchors == ("coffee",)
+
+
+async def test_customer_who_refuses_gets_the_page_and_no_profile() -> None:
+    store = KnownStates(ANNA, refusing=frozenset({"anna"}))
+
+    on_home = await recommender(store).recommend(asked_by("anna"))
+    beside_coffee = await recommender(store).recommend(
+        asked_by("anna", "product", seeds=(ItemId("coffee"),))
+    )
+
+    assert (on_home.tier, on_home.personalised) == (Tier.POPULAR, False)
+    assert len(on_home.items) == 4
+    assert (beside_coffee.tier, beside_coffee.items[0].item_id) == (Tier.SESSION, "milk")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +273,7 @@ async def test_query_that_fails_takes_none_of_its_batch_with_it() -> None:
 class BrokenStates:
     incomplete = False
 
-    async def read(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[UserState]:
+    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
         return []  # against the protocol: an answer for each
 
 

@@ -11,6 +11,7 @@ import pytest
 from recsys.errors import Unavailable
 from recsys.events import Position
 from serving import upkeep
+from serving.erasure.receipts import Receipt
 from serving.metrics import Registry, UpkeepMetrics, totals
 from serving.settings import read_settings
 from serving.upkeep import Moved, Upkeep
@@ -39,6 +40,10 @@ class StumblingArchive:
         return Moved(3)
 
 
+async def _no_receipts() -> list[Receipt]:
+    return []
+
+
 async def _nothing() -> None:
     return
 
@@ -53,7 +58,11 @@ async def test_job_that_fails_is_counted_and_tried_again(
     registry, archive = Registry(), StumblingArchive(fault)
     collaborators: Any = (Log(), archive, read_settings())
     one = Upkeep(
-        *collaborators, revive=_nothing, announce=print, metrics=UpkeepMetrics.of(registry)
+        *collaborators,
+        revive=_nothing,
+        erase=_no_receipts,
+        announce=print,
+        metrics=UpkeepMetrics.of(registry),
     )
 
     draining = asyncio.create_task(one.keep_draining())

@@ -46,11 +46,28 @@ def write_lake(folder: Path, lines: list[Line], n_items: int = N_ITEMS) -> None:
     lake = folder / "lake"
     events = [_event(position, line) for position, line in enumerate(lines, start=1)]
     write_deltalake(lake / "events", pa.Table.from_pylist(events, schema.EVENTS), mode="append")
-    items = [_item(row, len(lines) + 1 + row) for row in range(n_items)]
+    items = [item_line(row, len(lines) + 1 + row) for row in range(n_items)]
     write_deltalake(lake / "items", pa.Table.from_pylist(items, schema.ITEMS), mode="overwrite")
     numbers = [{"item_row": row, "item_id": f"i{row}"} for row in range(n_items)]
     numbers_table = pa.Table.from_pylist(numbers, schema.VOCABULARY)
     write_deltalake(lake / "vocabulary", numbers_table, mode="overwrite")
+
+
+def write_facts(folder: Path, facts: list[dict[str, object]]) -> None:
+    """Write what the shop said of customers, each later than the one before."""
+    lines = [
+        {
+            **dict.fromkeys(("other_kind", "other", "name"), ""),
+            "position": place,
+            "granted": True,
+            "time": START + timedelta(days=place),
+            "received": IMPORTED,
+            **fact,
+        }
+        for place, fact in enumerate(facts, start=1)
+    ]
+    table = pa.Table.from_pylist(lines, schema.CUSTOMER_FACTS)
+    write_deltalake(folder / "lake" / "customer_facts", table, mode="overwrite")
 
 
 def shop_lines(*, n_users: int = 60, days: int = 90, seed: int = 1) -> list[Line]:
@@ -97,8 +114,9 @@ def _event(position: int, line: Line) -> dict[str, object]:
     }
 
 
-def _item(row: int, position: int) -> dict[str, object]:
-    texts = dict.fromkeys(("brand", "currency", "url", "image_url"), "")
+def item_line(row: int, position: int) -> dict[str, object]:
+    """Return one line of the table of items."""
+    texts = dict.fromkeys(("brand", "currency", "url", "image_url", "description", "group_id"), "")
     return {
         "position": position,
         "item_row": row,
@@ -106,5 +124,8 @@ def _item(row: int, position: int) -> dict[str, object]:
         "title": f"Item {row}",
         "category": f"Row {row % ITEMS_A_TASTE}",
         "available": True,
+        "hidden": False,
+        "removed": False,
+        "since": IMPORTED,
         **texts,
     }

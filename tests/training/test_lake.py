@@ -1,12 +1,19 @@
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 
 from recsys.errors import NotReady
 from recsys.events import EVENT_CODES, EventType
+from recsys.ids import ItemId
+from recsys.items import Attribute, Item
+from recsys.models.described import Descriptions
 from recsys.robots import RobotRule
-from tests.training.small_lake import START, Line, shop_lines, write_lake
+from serving.lake import schema
+from tests.training.small_lake import IMPORTED, START, Line, item_line, shop_lines, write_lake
 from training.datasets.enough import check_enough
 from training.datasets.lake import Dataset, read_dataset
 
@@ -76,6 +83,23 @@ def test_the_quantity_of_a_rating_is_the_rating(tmp_path: Path) -> None:
 
     quantities = dict(zip(read.items.tolist(), read.quantities.tolist(), strict=True))
     assert quantities == {0: 4.0, 1: 3.0}
+
+
+def test_items_are_as_old_as_their_first_description_says(tmp_path: Path) -> None:
+    read = dataset_of(tmp_path, [Line("u1", 0, START)])
+
+    assert set(read.catalog.since.tolist()) == {int(IMPORTED.timestamp())}
+
+
+def test_of_a_lake_from_before_first_descriptions_counted_no_age_is_known(tmp_path: Path) -> None:
+    write_lake(tmp_path, [Line("u1", 0, START)])
+    items = tmp_path / "lake" / "items"
+    older = DeltaTable(items).to_pyarrow_table().drop_columns(["since"])
+    write_deltalake(items, older, mode="overwrite", schema_mode="overwrite")
+
+    read = read_dataset(tmp_path / "lake")
+
+    assert set(read.catalog.since.tolist()) == {0}
 
 
 def test_an_event_of_a_wrong_clock_counts_when_it_was_received(tmp_path: Path) -> None:
@@ -175,7 +199,44 @@ def test_the_data_set_says_which_version_of_the_lake_it_is(tmp_path: Path) -> No
     assert second.lake_versions["events"] == first.lake_versions["events"] + 1
     assert first.log_position == len(lines) + 40
     assert first.catalog.name(3) == "Item 3"
-    assert first.catalog.available.all()
+    assert first.catalog.items.sellable.all()
+
+
+def test_what_is_said_of_an_item_is_read_whole_and_its_newest(tmp_path: Path) -> None:
+    write_lake(tmp_path, [Line("u1", 0, START)])
+    mug = {
+        **item_line(3, 900),
+        "description": "Holds tea",
+        "attributes": [{"name": "colour", "value": "red"}],
+        "offers": [{"market": "DE", "available": True, "currency": "EUR", "price": 3.0}],
+    }
+    gone = {**item_line(4, 901), "removed": True}
+    table = pa.Table.from_pylist([mug, gone], schema.ITEMS)
+    write_deltalake(tmp_path / "lake" / "items", table, mode="append")
+
+    read = read_dataset(tmp_path / "lake")
+
+    said = Attribute("colour", "red")
+    known = Item(ItemId("i3"), "Item 3", "Row 3", description="Holds tea", attributes=(said,))
+    found = read.descriptions.take(np.array([3, 4], dtype=np.int32))
+    assert found.hashes.tolist() == Descriptions.of([known]).hashes.tolist()
+    assert read.catalog.market_names.take(np.arange(2, dtype=np.int32)) == ["", "DE"]
+    assert read.catalog.name(4) == "i4"
+
+
+def test_items_written_before_they_had_descriptions_are_read_beside_newer_ones(
+    tmp_path: Path,
+) -> None:
+    write_lake(tmp_path, [Line("u1", 0, START)])
+    older = ("position", "item_row", "item_id", "title", "category", "brand", "available")
+    lines = [{name: item_line(row, 1 + row)[name] for name in older} for row in range(40)]
+    table = pa.Table.from_pylist(lines, pa.schema([schema.ITEMS.field(name) for name in older]))
+    write_deltalake(tmp_path / "lake" / "items", table, mode="overwrite", schema_mode="overwrite")
+
+    read = read_dataset(tmp_path / "lake")
+
+    assert read.catalog.name(3) == "Item 3"
+    assert np.diff(read.descriptions.offsets).min() > 0
 
 
 def test_no_lake_says_what_is_missing_and_how_to_get_it(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsys.assortment import Assortment
 from recsys.errors import NotReady
 from recsys.evaluation.replay import cases_of
 from recsys.evaluation.splits import Split
@@ -38,7 +39,7 @@ def dataset_of(folder: Path, lines: list[Line]) -> Dataset:
 def learned(dataset: Dataset) -> Models:
     settings = small_settings()
     instant = np.datetime64(START.replace(tzinfo=None) + 100 * DAY, "s")
-    customers = Customers.at(instant, dataset.interactions, dataset.catalog.vocabulary)
+    customers = Customers.at(instant, dataset.interactions, Assortment.of(dataset.catalog))
     recipe = Recipe.first_of(settings)
     return fit_models(dataset.interactions, customers, recipe, settings)
 

@@ -5,15 +5,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from recsys.bundle import ModelBundle
+from recsys.eligibility import Eligibility
 from recsys.errors import NotReady, Unavailable
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS, read_placements
 from recsys.releases import read_pointer, versions
-from tests.training.small_lake import START, Line, shop_lines, small_settings, write_lake
+from tests.training.small_lake import (
+    N_ITEMS,
+    START,
+    Line,
+    shop_lines,
+    small_settings,
+    write_lake,
+)
 from training.record import TrainingJob
 from training.releases import rollback, stored_report
 from training.settings import TrainingSettings
@@ -203,3 +212,24 @@ def test_who_is_left_out_as_a_robot_is_said_and_with_robots_in_nobody_is(tmp_pat
 
     assert steps.told == ["robots left out: 1, with 2 events"]
     assert unasked.told == []
+
+
+def test_items_nobody_bought_are_found_by_their_description_right_after_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.cold.FEWEST_HIDDEN", 2)
+    monkeypatch.setattr("training.cold.DEPTH", 2)
+    write_lake(tmp_path, LINES, N_ITEMS + 1)
+
+    outcome = train(job_of(tmp_path), Steps())
+
+    bundle = ModelBundle.load(tmp_path / "releases" / outcome.version)
+    assert np.flatnonzero(bundle.factors.foreseen).tolist() == [N_ITEMS]
+    assert bundle.content is not None
+    like_it = bundle.factors.items[N_ITEMS:]
+    everything = Eligibility.everything(N_ITEMS + 1, 1)
+    assert N_ITEMS in bundle.index.search(like_it, N_ITEMS + 1, everything).rows
+    kept = bundle.manifest.metrics
+    assert 0 <= kept["cold_recall_at_50"] <= 1
+    metrics = mlflow_of(tmp_path).get_run(outcome.run_id).data.metrics
+    assert metrics["cold_recall_at_50"] == kept["cold_recall_at_50"]

@@ -6,8 +6,8 @@ whatever is written meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,14 +20,19 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from recsys.arrays import Kinds, Mask, Rows, Times, frozen
-from recsys.catalog import Catalog, Item
+from recsys.catalog import Catalog
+from recsys.customers import ALLOWED_UNLESS_REFUSED, Purpose
+from recsys.erasures import ErasureMark
 from recsys.errors import Unavailable
 from recsys.events import EVENT_TYPES
 from recsys.ids import ItemId, Vocabulary
-from recsys.interactions import Interactions
+from recsys.interactions import Interactions, rolled_up
+from recsys.items import Attribute, Item, Offer
+from recsys.models.described import Descriptions
 from recsys.robots import RobotRule
 from recsys.state import ties_of
 from training.datasets.enough import no_events
+from training.datasets.people import FACTS, People
 
 # Item numbers last: whatever an event or item names has its number by then.
 TABLES = ("events", "items", "vocabulary")
@@ -45,32 +50,47 @@ class LeftOut:
 class Dataset:
     """What one version of the lake holds of events on items, robots left out.
 
+    descriptions: of every item row; empty for rows that are not described.
     user_ids: who is behind each user row: a user id, else `visitor:` and a visitor id, else
         `session:` and a session id.
     lake_versions: Delta version of each table.
     log_position: the last record of the log among what was read.
+    erased: how far erasures had come before anything was read.
     """
 
     interactions: Interactions
     catalog: Catalog
+    descriptions: Descriptions
     user_ids: tuple[str, ...]
     lake_versions: Mapping[str, int]
     log_position: int
     left_out: LeftOut
+    erased: ErasureMark
 
 
-def read_dataset(lake: Path, rule: RobotRule | None = None) -> Dataset:
+def read_dataset(
+    lake: Path,
+    rule: RobotRule | None = None,
+    unless_stated: Iterable[Purpose] = ALLOWED_UNLESS_REFUSED,
+) -> Dataset:
     """Return the data set of the lake's present version, without whom the rule takes for robots.
+
+    Identifiers that are linked are one customer; customers who refuse to be learned from are left
+    out. unless_stated: purposes that whoever said nothing about them allows.
 
     An event id that stands there twice counts once, the earliest. An event was received no later
     than those behind it in the log, whatever the clock of that moment said; one of a time more
     than a day after that counts as of then. Raises NotReady where there is no event at all,
     Unavailable where the tables cannot be read.
     """
+    erased = ErasureMark.read(lake)
     try:
         if not all(DeltaTable.is_deltatable(str(lake / name)) for name in TABLES):
             raise no_events(lake)
-        return _dataset({name: DeltaTable(lake / name) for name in TABLES}, lake, rule)
+        # Events first: what they speak of is written before them, so it is there.
+        tables = {name: DeltaTable(lake / name) for name in TABLES}
+        people = _people(lake, unless_stated)
+        return replace(_dataset(tables, lake, rule, people), erased=erased)
     except (DeltaError, OSError, duckdb.Error, pa.ArrowException) as error:
         raise Unavailable(
             f"the lake at {lake} cannot be read: {error}. Nothing was changed; check the disk of "
@@ -79,7 +99,9 @@ def read_dataset(lake: Path, rule: RobotRule | None = None) -> Dataset:
         ) from error
 
 
-def _dataset(tables: Mapping[str, DeltaTable], lake: Path, rule: RobotRule | None) -> Dataset:
+def _dataset(
+    tables: Mapping[str, DeltaTable], lake: Path, rule: RobotRule | None, people: People
+) -> Dataset:
     events = _query(lake / "events", tables["events"], EVENTS)
     if not len(events):
         raise no_events(lake)
@@ -87,11 +109,17 @@ def _dataset(tables: Mapping[str, DeltaTable], lake: Path, rule: RobotRule | Non
     vocabulary = _vocabulary(numbers, lake)
     items = _query(lake / "items", tables["items"], NEWEST_ITEMS)
     last = max(_last(events["position"]), _last(items["position"]))
-    events, left_out = _without_robots(_of_known_types(events), rule)
+    events = _of_people(_of_known_types(events), people)
+    events, left_out = _without_robots(events, rule)
     on_items = events.filter(pc.greater_equal(events["item_row"], 0))
-    interactions, user_ids = _interactions(on_items, len(vocabulary))
+    every_variant, user_ids = _interactions(on_items, len(vocabulary))
+    known, since = dict(_items(items)), _since(items)
+    described = Descriptions.of_rows(known, len(vocabulary))
     versions = {name: table.version() for name, table in tables.items()}
-    return Dataset(interactions, _catalog(items, vocabulary), user_ids, versions, last, left_out)
+    catalog = Catalog.of(vocabulary, known, since)
+    interactions = rolled_up(every_variant, catalog.primaries)
+    nobody = ErasureMark()
+    return Dataset(interactions, catalog, described, user_ids, versions, last, left_out, nobody)
 
 
 EVENTS = """
@@ -118,7 +146,7 @@ FROM once ORDER BY position
 NUMBERS = "SELECT DISTINCT item_row, item_id FROM files ORDER BY item_row"
 
 NEWEST_ITEMS = """
-SELECT position, item_row, item_id, title, category, brand, price, available FROM files
+SELECT * FROM files
 QUALIFY row_number() OVER (PARTITION BY item_row ORDER BY position DESC) = 1
 """
 
@@ -130,7 +158,7 @@ def _query(folder: Path, table: DeltaTable, sql: str) -> pa.Table:
         return pa.schema(table.schema().to_arrow()).empty_table()
     with duckdb.connect() as engine:
         # Its stubs know of one file only.
-        files: Any = engine.read_parquet(paths, hive_partitioning=False)
+        files: Any = engine.read_parquet(paths, hive_partitioning=False, union_by_name=True)
         rows: pa.Table = files.query("files", sql).to_arrow_table()
         return rows
 
@@ -152,22 +180,63 @@ def _vocabulary(numbers: pa.Table, lake: Path) -> Vocabulary:
     return Vocabulary.of(numbers["item_id"].to_pylist())
 
 
-def _catalog(items: pa.Table, vocabulary: Vocabulary) -> Catalog:
-    columns = ("item_id", "title", "category", "brand", "price", "available")
-    described = zip(*(items[name].to_pylist() for name in columns), strict=True)
-    known = {
-        row: Item(ItemId(item_id), title, category, brand, price=price, available=available)
-        for row, (item_id, title, category, brand, price, available) in zip(
-            items["item_row"].to_pylist(), described, strict=True
-        )
-    }
-    return Catalog.of(vocabulary, known)
+ITEM_COLUMNS = (
+    *("title", "category", "brand", "price", "currency", "available", "url", "image_url"),
+    *("description", "sale_price", "stock", "group_id", "hidden", "available_from", "expires"),
+)
+"""Columns of the table that are fields of an `Item` as they are. Older tables have fewer."""
+
+
+def _items(items: pa.Table) -> Iterator[tuple[int, Item | None]]:
+    """Yield the row of each item with its newest description; None where it was removed."""
+    wanted = ("item_row", "item_id", "removed", "attributes", "offers", *ITEM_COLUMNS)
+    there = items.select([name for name in wanted if name in items.column_names])
+    for batch in there.to_batches(max_chunksize=10_000):
+        for line in batch.to_pylist():
+            yield line["item_row"], None if line.get("removed") else _item(line)
+
+
+def _since(items: pa.Table) -> dict[int, int]:
+    """Return the second at which the item of each row was described first, where that is known."""
+    if "since" not in items.column_names:
+        return {}
+    seconds = pc.divide(pc.cast(items["since"], pa.int64()), 1_000_000)
+    pairs = zip(items["item_row"].to_pylist(), seconds.to_pylist(), strict=True)
+    return {row: second for row, second in pairs if second is not None}
+
+
+def _item(line: Mapping[str, Any]) -> Item:
+    fields = {name: line[name] for name in ITEM_COLUMNS if line.get(name) is not None}
+    return Item(
+        ItemId(line["item_id"]),
+        attributes=tuple(Attribute(**one) for one in line.get("attributes") or ()),
+        offers=tuple(Offer(**one) for one in line.get("offers") or ()),
+        **fields,
+    )
 
 
 def _of_known_types(events: pa.Table) -> pa.Table:
     """Return the events with the code of their type as `kind`, those of a type known here."""
     kinds = pc.index_in(events["type"], pa.array(EVENT_TYPES, pa.string()))
     return events.append_column("kind", kinds).filter(kinds.is_valid())
+
+
+def _people(lake: Path, unless_stated: Iterable[Purpose]) -> People:
+    """Return what the shop said of customers; nothing where the lake is older than that."""
+    folder = lake / "customer_facts"
+    if not DeltaTable.is_deltatable(str(folder)):
+        return People()
+    return People.of(_query(folder, DeltaTable(folder), FACTS), unless_stated)
+
+
+def _of_people(events: pa.Table, people: People) -> pa.Table:
+    """Return the events under their customers' one name, of those who may be learned from."""
+    place = events.column_names.index("who")
+    who = events["who"].combine_chunks().dictionary_encode()
+    names = [people.names.get(name, name) for name in who.dictionary.to_pylist()]
+    allowed = pa.array([people.may_learn_from(name) for name in names], pa.bool_())
+    renamed = pa.array(names, pa.string()).take(who.indices)
+    return events.set_column(place, "who", renamed).filter(allowed.take(who.indices))
 
 
 def _without_robots(events: pa.Table, rule: RobotRule | None) -> tuple[pa.Table, LeftOut]:

@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 
 from recsys.arrays import Rows, offsets_of
+from recsys.assortment import Assortment
 from recsys.context import Contexts
-from recsys.ids import Vocabulary
 from recsys.interactions import Interactions
 from recsys.interest import Interest
 from recsys.query import Query
@@ -33,7 +33,7 @@ class Customers:
     n_items: int
 
     @classmethod
-    def at(cls, instant: np.datetime64, past: Interactions, vocabulary: Vocabulary) -> Self:
+    def at(cls, instant: np.datetime64, past: Interactions, assortment: Assortment) -> Self:
         """Return every customer, by user row, as the events before the instant leave them."""
         now = datetime.fromtimestamp(int(instant.astype("datetime64[s]").astype(np.int64)), UTC)
         nothing = Interest.of_types({}, 0.0)  # interests are asked for later, of any half-life
@@ -43,7 +43,7 @@ class Customers:
             own = past.take((past.users >= start) & (past.users < start + BATCH))
             queries = [Query("train", now)] * len(users)
             batches.append(
-                Contexts.replay(queries, own, users, vocabulary=vocabulary, interest=nothing)
+                Contexts.replay(queries, own, users, assortment=assortment, interest=nothing)
             )
         return cls(instant, tuple(batches), past.n_items)
 

@@ -24,27 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/recsys/v1/recommendation_service.proto\x12\trecsys.v1\"\xa3\x01\n\x10RecommendRequest\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x15\n\rseed_item_ids\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\nvisitor_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x07 \x03(\t\"\xfe\x01\n\x11RecommendResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.recsys.v1.RecommendedItem\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x1d\n\x04tier\x18\x03 \x01(\x0e\x32\x0f.recsys.v1.Tier\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\x05 \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x32\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32\x19.recsys.v1.DegradedReason\x12\x13\n\x0bmissing_ids\x18\x08 \x03(\t\"\x85\x01\n\x0fRecommendedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x0e\n\x06source\x18\x04 \x01(\t\x12!\n\x06reason\x18\x05 \x01(\x0b\x32\x11.recsys.v1.Reason\x12\r\n\x05title\x18\x06 \x01(\t\"T\n\x06Reason\x12#\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x15.recsys.v1.ReasonCode\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x17\n\x0f\x61nchor_item_ids\x18\x03 \x03(\t*S\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_PERSONAL\x10\x01\x12\x10\n\x0cTIER_SESSION\x10\x02\x12\x10\n\x0cTIER_POPULAR\x10\x03*\xe4\x01\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_CODE_BOUGHT_BEFORE\x10\x01\x12\x1b\n\x17REASON_CODE_SEEN_BEFORE\x10\x02\x12\x1f\n\x1bREASON_CODE_SIMILAR_TO_SEED\x10\x03\x12\"\n\x1eREASON_CODE_SIMILAR_TO_HISTORY\x10\x04\x12\x1f\n\x1bREASON_CODE_LIKE_YOUR_TASTE\x10\x05\x12\x17\n\x13REASON_CODE_POPULAR\x10\x06*z\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_STATE_UNAVAILABLE\x10\x01\x12 \n\x1c\x44\x45GRADED_REASON_STATE_BEHIND\x10\x02\x32_\n\x15RecommendationService\x12\x46\n\tRecommend\x12\x1b.recsys.v1.RecommendRequest\x1a\x1c.recsys.v1.RecommendResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/recsys/v1/recommendation_service.proto\x12\trecsys.v1\"\xb3\x01\n\x10RecommendRequest\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x15\n\rseed_item_ids\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\nvisitor_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x07 \x03(\t\x12\x0e\n\x06market\x18\x08 \x01(\t\"\x94\x02\n\x11RecommendResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.recsys.v1.RecommendedItem\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x1d\n\x04tier\x18\x03 \x01(\x0e\x32\x0f.recsys.v1.Tier\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\x05 \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x32\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32\x19.recsys.v1.DegradedReason\x12\x13\n\x0bmissing_ids\x18\x08 \x03(\t\x12\x14\n\x0cpersonalised\x18\t \x01(\x08\"\x85\x01\n\x0fRecommendedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x0e\n\x06source\x18\x04 \x01(\t\x12!\n\x06reason\x18\x05 \x01(\x0b\x32\x11.recsys.v1.Reason\x12\r\n\x05title\x18\x06 \x01(\t\"T\n\x06Reason\x12#\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x15.recsys.v1.ReasonCode\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x17\n\x0f\x61nchor_item_ids\x18\x03 \x03(\t*S\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_PERSONAL\x10\x01\x12\x10\n\x0cTIER_SESSION\x10\x02\x12\x10\n\x0cTIER_POPULAR\x10\x03*\xf9\x01\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_CODE_BOUGHT_BEFORE\x10\x01\x12\x1b\n\x17REASON_CODE_SEEN_BEFORE\x10\x02\x12\x1f\n\x1bREASON_CODE_SIMILAR_TO_SEED\x10\x03\x12\"\n\x1eREASON_CODE_SIMILAR_TO_HISTORY\x10\x04\x12\x1f\n\x1bREASON_CODE_LIKE_YOUR_TASTE\x10\x05\x12\x17\n\x13REASON_CODE_POPULAR\x10\x06\x12\x13\n\x0fREASON_CODE_NEW\x10\x07*z\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_STATE_UNAVAILABLE\x10\x01\x12 \n\x1c\x44\x45GRADED_REASON_STATE_BEHIND\x10\x02\x32_\n\x15RecommendationService\x12\x46\n\tRecommend\x12\x1b.recsys.v1.RecommendRequest\x1a\x1c.recsys.v1.RecommendResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.recsys.v1.recommendation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TIER']._serialized_start=705
-  _globals['_TIER']._serialized_end=788
-  _globals['_REASONCODE']._serialized_start=791
-  _globals['_REASONCODE']._serialized_end=1019
-  _globals['_DEGRADEDREASON']._serialized_start=1021
-  _globals['_DEGRADEDREASON']._serialized_end=1143
+  _globals['_TIER']._serialized_start=743
+  _globals['_TIER']._serialized_end=826
+  _globals['_REASONCODE']._serialized_start=829
+  _globals['_REASONCODE']._serialized_end=1078
+  _globals['_DEGRADEDREASON']._serialized_start=1080
+  _globals['_DEGRADEDREASON']._serialized_end=1202
   _globals['_RECOMMENDREQUEST']._serialized_start=61
-  _globals['_RECOMMENDREQUEST']._serialized_end=224
-  _globals['_RECOMMENDRESPONSE']._serialized_start=227
-  _globals['_RECOMMENDRESPONSE']._serialized_end=481
-  _globals['_RECOMMENDEDITEM']._serialized_start=484
-  _globals['_RECOMMENDEDITEM']._serialized_end=617
-  _globals['_REASON']._serialized_start=619
-  _globals['_REASON']._serialized_end=703
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1145
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=1240
+  _globals['_RECOMMENDREQUEST']._serialized_end=240
+  _globals['_RECOMMENDRESPONSE']._serialized_start=243
+  _globals['_RECOMMENDRESPONSE']._serialized_end=519
+  _globals['_RECOMMENDEDITEM']._serialized_start=522
+  _globals['_RECOMMENDEDITEM']._serialized_end=655
+  _globals['_REASON']._serialized_start=657
+  _globals['_REASON']._serialized_end=741
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1204
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=1299
 # @@protoc_insertion_point(module_scope)

@@ -71,6 +71,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """The item matches the asker's history as a whole."""
     REASON_CODE_POPULAR: _ReasonCode.ValueType  # 6
     """Many customers buy the item."""
+    REASON_CODE_NEW: _ReasonCode.ValueType  # 7
+    """The shop has the item since a short while ago, and too few bought it yet to tell its worth."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Says as data why an item is in a list."""
@@ -89,6 +91,8 @@ REASON_CODE_LIKE_YOUR_TASTE: ReasonCode.ValueType  # 5
 """The item matches the asker's history as a whole."""
 REASON_CODE_POPULAR: ReasonCode.ValueType  # 6
 """Many customers buy the item."""
+REASON_CODE_NEW: ReasonCode.ValueType  # 7
+"""The shop has the item since a short while ago, and too few bought it yet to tell its worth."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 class _DegradedReason:
@@ -136,6 +140,7 @@ class RecommendRequest(_message.Message):
     VISITOR_ID_FIELD_NUMBER: _builtins.int
     SESSION_ID_FIELD_NUMBER: _builtins.int
     EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    MARKET_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Required. Name of a configured placement, such as `home`; at most 128 bytes."""
     user_id: _builtins.str
@@ -150,6 +155,10 @@ class RecommendRequest(_message.Message):
     """
     session_id: _builtins.str
     """Optional. The shop's id of this visit; empty where there is none."""
+    market: _builtins.str
+    """Optional. The shop's own name of the market the answer is for, such as `DE`: its stock and
+    prices count. Empty for the items' own terms.
+    """
     @_builtins.property
     def seed_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Items the list should relate to: the product on the page, or the cart. At most 50.
@@ -172,10 +181,11 @@ class RecommendRequest(_message.Message):
         visitor_id: _builtins.str = ...,
         session_id: _builtins.str = ...,
         excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        market: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_item_ids", b"excluded_item_ids", "page_size", b"page_size", "placement", b"placement", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_item_ids", b"excluded_item_ids", "market", b"market", "page_size", b"page_size", "placement", b"placement", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,6 +205,7 @@ class RecommendResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
     MISSING_IDS_FIELD_NUMBER: _builtins.int
+    PERSONALISED_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Output only. Name of the placement that answered."""
     tier: Global___Tier.ValueType
@@ -212,6 +223,10 @@ class RecommendResponse(_message.Message):
     degraded_reason: Global___DegradedReason.ValueType
     """Output only. Why the answer is degraded. With `degraded` set, DEGRADED_REASON_UNSPECIFIED
     means a reason that has no value here yet.
+    """
+    personalised: _builtins.bool
+    """Output only. Whether the answer may rest on what the asker did. False where they refuse that,
+    or where it cannot be told whether they do; the answer then rests on the page alone.
     """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
@@ -234,10 +249,11 @@ class RecommendResponse(_message.Message):
         degraded: _builtins.bool = ...,
         degraded_reason: Global___DegradedReason.ValueType = ...,
         missing_ids: _abc.Iterable[_builtins.str] | None = ...,
+        personalised: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "items", b"items", "missing_ids", b"missing_ids", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "items", b"items", "missing_ids", b"missing_ids", "personalised", b"personalised", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

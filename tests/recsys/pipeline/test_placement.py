@@ -5,7 +5,12 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import InvalidInput, NotFound
-from recsys.pipeline.placement import DEFAULT_PLACEMENTS, parse_placements, read_placements
+from recsys.pipeline.placement import (
+    DEFAULT_PLACEMENTS,
+    NewcomersConfig,
+    parse_placements,
+    read_placements,
+)
 
 GOOD = """
 [placements.home]
@@ -13,6 +18,16 @@ situation = "visit"
 size = 10
 sources = [{ kind = "popular", k = 10 }]
 """
+
+
+NEW = "newcomers = { share = 0.05, days = 30, evidence = 5 }"
+
+
+def test_a_share_for_newcomers_is_read_and_none_is_the_default() -> None:
+    with_share = parse_placements(GOOD.replace("size = 10", f"size = 10\n{NEW}"))
+
+    assert with_share["home"].newcomers == NewcomersConfig(share=0.05, days=30, evidence=5)
+    assert parse_placements(GOOD)["home"].newcomers is None
 
 
 def test_the_placements_that_come_along_are_home_product_cart_and_email() -> None:
@@ -29,6 +44,11 @@ def test_the_placements_that_come_along_are_home_product_cart_and_email() -> Non
         (('"popular"', '"magic"'), r"sources.0.kind"),
         (('"visit"', '"stroll"'), "placements.home.situation"),
         (("[{", "[] #[{"), "placements.home.sources"),
+        (("size = 10", f"size = 10\n{NEW.replace('0.05', '0')}"), r"home\.newcomers\.share"),
+        (("size = 10", f"size = 10\n{NEW.replace('0.05', '0.6')}"), r"home\.newcomers\.share"),
+        (("size = 10", f"size = 10\n{NEW.replace('30', '-1')}"), r"home\.newcomers\.days"),
+        (("size = 10", f"size = 10\n{NEW.replace('5 }', '0 }')}"), r"home\.newcomers\.evidence"),
+        (("size = 10", f"size = 10\n{NEW.replace('days', 'weeks')}"), r"home\.newcomers"),
         (("size = 10", "size = 10\nfilters = [{ kind = 'nice' }]"), r"filters.0"),
     ],
 )

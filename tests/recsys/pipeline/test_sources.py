@@ -18,7 +18,7 @@ from tests import shop
 def test_popular_gives_every_query_all_it_may_have(k: int, data: st.DataObject) -> None:
     rows = st.lists(st.integers(0, 9), max_size=9, unique=True)
     excluded = [np.array(data.draw(rows), dtype=np.int32) for _ in range(2)]
-    eligible = Eligibility(shop.catalog().available, Ragged.of(excluded))
+    eligible = Eligibility(shop.catalog().items.sellable, Ragged.of(excluded))
     contexts = shop.contexts([UserState.unknown()] * 2)
 
     found = Popular(shop.bundle().popularity).retrieve(contexts, eligible, k)

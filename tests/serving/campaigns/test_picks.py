@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import csv
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from recsys.customers import ConsentChange, ConsentStatement, Identifier, IdKind, Purpose
 from recsys.errors import InvalidInput, NotFound, NotReady
 from recsys.events import EventType, Record
+from recsys.ids import ItemId
+from recsys.items import OfferUpdate
 from recsys.releases import move_pointer
 from serving.campaigns.picks import PicksJob, write_picks
 from serving.importing.delivery import deliver
@@ -24,9 +28,13 @@ def settings(short_folder: Path) -> ServingSettings:
     placements.write_text(shop.PLACEMENTS)
     chosen = read_settings(data_folder=short_folder, placements=str(placements), redis_url="")
     writer = Writer(chosen.log_file, clock=lambda: shop.NOW)
-    writer.append(Lines.of([Record(item) for item in shop.items()]))
+    writer.change_items(shop.items())
     bought = shop.event(EventType.PURCHASE, "coffee", "anna")
     last = writer.append(Lines.of([Record(bought)])).last_position
+    agreed = ConsentStatement(Purpose.EMAIL, granted=True, time=shop.NOW - timedelta(days=9))
+    writer.change_customers(
+        [ConsentChange(Identifier(IdKind.USER, user), agreed) for user in ("anna", "ben", "cara")]
+    )
     writer.close()
     deliver(short_folder, last, lambda position, elsewhere: None)
     return chosen
@@ -52,6 +60,33 @@ async def test_without_a_server_the_job_brings_states_up_to_date_and_leaves_none
 
     assert (row["user_id"], row["rec_1_id"], row["rec_1_price"]) == ("anna", "milk", "5.00")
     assert not (settings.data_folder / "valkey" / "valkey.pid").exists()
+
+
+async def test_item_that_sold_out_since_training_is_not_picked(
+    settings: ServingSettings, tmp_path: Path
+) -> None:
+    release(settings)
+    writer = Writer(settings.log_file, clock=lambda: shop.NOW)
+    writer.change_items([OfferUpdate(ItemId("milk"), stock=0.0)])
+    writer.close()
+
+    (row,) = await written(settings, PicksJob("email", tmp_path / "picks.csv"))
+
+    assert row["rec_1_id"] == "sugar"
+    assert "milk" not in row.values()
+
+
+async def test_customer_who_never_agreed_to_mails_is_left_out(
+    settings: ServingSettings, tmp_path: Path
+) -> None:
+    release(settings)
+    (tmp_path / "ids").write_text("dora\nanna\n")
+    job = PicksJob("email", tmp_path / "picks.csv", tmp_path / "ids")
+
+    counts = await write_picks(settings, job, lambda: shop.NOW, lambda doing, done, of: None)
+
+    assert (counts.customers, counts.unsubscribed) == (1, 1)
+    assert "dora" not in job.out.read_text()
 
 
 async def test_customer_who_unsubscribed_is_left_out_and_counted(

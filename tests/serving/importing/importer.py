@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from recsys.events import Event, Position, RecordKind
+from recsys.events import Event, Position
 from serving.importing.job import Imported, import_file
 from serving.importing.mapping import FieldMapping
-from serving.importing.prepared import ImportJob, Shape
+from serving.importing.prepared import ImportJob, Shape, Subject
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
 
@@ -35,7 +35,7 @@ class Importer:
     ) -> Imported:
         chosen = mapping or FieldMapping(automatic=True)
         rejects = self.folder / "rejects"
-        job = ImportJob(RecordKind.EVENT, chosen, rejects, lambda: self.now, shape)
+        job = ImportJob(Subject.EVENTS, chosen, rejects, lambda: self.now, shape)
         return import_file(file, job, writer=self.writer, progress=lambda counts, n_rows: None)
 
     def stored(self) -> list[Event]:

@@ -45,7 +45,7 @@ def test_running_server_is_asked_and_waited_for(tmp_path: Path) -> None:
     lake.open()
 
     def serve(position: Position, elsewhere: bool) -> None:
-        drain = Drain(tail, lake, tmp_path / "releases")
+        drain = Drain(tail, lake)
         told.append((position, elsewhere, drain.waiting().asked))
         drain.run_once()
 

@@ -48,7 +48,7 @@ def data_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def tail(data_folder: Path) -> Iterator[LogTail]:
     one = LogTail(log_path(data_folder))
-    Drain(one, Lake(data_folder / "lake"), data_folder / "releases").trim(Position(3))
+    Drain(one, Lake(data_folder / "lake")).trim(Position(3))
     yield one
     one.close()
 

@@ -26,20 +26,21 @@ from typer.testing import CliRunner
 
 from protos.recsys.v1 import event_service_pb2 as pb
 from recsys.errors import InvalidInput, NotFound, Unavailable
-from recsys.events import Channel, EventType, Position, RecordKind
+from recsys.events import Channel, EventType, Position
 from serving.api.event_codec import decoded
 from serving.api.names import CHANNEL_NUMBERS, TYPE_NUMBERS
 from serving.importing.command import import_app
 from serving.importing.events import events_of
 from serving.importing.job import ImportCounts, Imported, import_file
 from serving.importing.mapping import FieldMapping, parse_mapping, read_mapping
-from serving.importing.prepared import ImportJob
+from serving.importing.prepared import ImportJob, Subject
 from serving.importing.tables import Batch
 from serving.importing.template import title_cased
 from serving.lock import DataFolderLock
 from serving.log.records import decode
 from serving.log.tail import LogTail
 from serving.log.writer import Writer
+from tests.serving.importing.catalog import CatalogImporter
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)
@@ -58,8 +59,8 @@ Import = Callable[..., Imported]
 def importing(tmp_path: Path) -> Any:
     writer = Writer(tmp_path / "log" / "log.sqlite", clock=lambda: NOON)
 
-    def run(file: Path, mapping: FieldMapping = ORDERS, kind: str = "event") -> Imported:
-        job = ImportJob(RecordKind(kind), mapping, tmp_path / "rejects", lambda: NOON)
+    def run(file: Path, mapping: FieldMapping = ORDERS) -> Imported:
+        job = ImportJob(Subject.EVENTS, mapping, tmp_path / "rejects", lambda: NOON)
         return import_file(file, job, writer=writer, progress=lambda counts, n_rows: None)
 
     yield run
@@ -162,7 +163,8 @@ def test_parquet_of_the_complete_journey_shape(tmp_path: Path, importing: Import
     assert rejected(imported)[0]["came"] == 0
 
 
-def test_products_get_titles_that_a_shopper_can_read(tmp_path: Path, importing: Import) -> None:
+def test_products_get_titles_that_a_shopper_can_read(tmp_path: Path) -> None:
+    catalog = CatalogImporter(tmp_path)
     table = pa.table(
         {
             "product_id": [1, 2, 3],
@@ -175,9 +177,10 @@ def test_products_get_titles_that_a_shopper_can_read(tmp_path: Path, importing: 
     )
     pq.write_table(table, tmp_path / "products.parquet")
 
-    importing(tmp_path / "products.parquet", read_mapping(EXAMPLES / "products.toml"), "item")
+    catalog(tmp_path / "products.parquet", read_mapping(EXAMPLES / "products.toml"))
 
-    items = stored(tmp_path)
+    items = catalog.items()
+    catalog.writer.close()
     assert [item.title for item in items] == [
         "White Bread, 20 oz (National)",
         "Miscellaneous (Private)",
@@ -194,7 +197,7 @@ def test_stop_in_the_middle_leaves_whole_batches(tmp_path: Path) -> None:
     rows = "".join(f"ann,item {number},1714564800,1\n" for number in range(120_000))
     file = written(tmp_path / "orders.csv", "who,sku,at,n\n" + rows)
     writer = Writer(tmp_path / "log" / "log.sqlite", clock=lambda: NOON)
-    job = ImportJob(RecordKind.EVENT, ORDERS, tmp_path / "rejects", lambda: NOON)
+    job = ImportJob(Subject.EVENTS, ORDERS, tmp_path / "rejects", lambda: NOON)
     seen: list[int] = []
 
     def stop(counts: ImportCounts, n_rows: int | None) -> None:
@@ -321,7 +324,7 @@ def check_alike(row: dict[str, Any]) -> None:
 
     expected = decoded([message_of(row)], now=NOON)
     assert [fault.field for fault in faults] == [one.field for one in expected.rejected]
-    stored = [decode("event", payload) for payload in lines.payload.splitlines()]
+    stored = [decode(payload) for payload in lines.payload.splitlines()]
     assert stored == list(expected.valid)
 
 

@@ -7,16 +7,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from recsys.catalog import MOST_CHARACTERS, Item
 from recsys.errors import InvalidInput
+from recsys.items import MOST_CHARACTERS, Item
 from serving.importing.items import items_of
-from serving.importing.mapping import FieldMapping
+from serving.importing.mapping import ITEM_COLUMNS, FieldMapping
 from serving.importing.tables import Batch
-from serving.log.records import ITEM_FIELDS
 
 TEXTS = [
     (name, length)
-    for name, most in {**MOST_CHARACTERS, "item_id": 128}.items()
+    for name, most in {**MOST_CHARACTERS, "item_id": 128, "group_id": 128}.items()
     for length in (most, most + 1, 10 << 20)
 ]
 
@@ -38,18 +37,19 @@ def fields_refused(item: Item) -> list[str]:
 
 @pytest.mark.parametrize(("name", "length"), TEXTS)
 def test_text_is_as_long_in_a_file_as_in_an_item(name: str, length: int) -> None:
-    row: dict[str, Any] = {"item_id": "tea"} | {name: "x" * length}
+    row: dict[str, Any] = {"item_id": "tea", name: "x" * length}
 
     found = fields_at_fault(row)
 
     assert found == fields_refused(Item(**row))
-    assert bool(found) is (length > {**MOST_CHARACTERS, "item_id": 128}[name])
+    assert bool(found) is (length > MOST_CHARACTERS.get(name, 128))
 
 
 def test_every_text_of_an_item_has_a_limit() -> None:
-    limited = {*MOST_CHARACTERS, "item_id"}
+    limited = {*MOST_CHARACTERS, "item_id", "group_id"}
+    others = {"price", "sale_price", "stock", "available", "hidden", "attributes", "offers"}
 
-    assert {*ITEM_FIELDS} - limited == {"price", "available"}
+    assert {*ITEM_COLUMNS} - limited == others | {"available_from", "expires"}
 
 
 def test_currency_of_many_megabytes_is_no_currency() -> None:

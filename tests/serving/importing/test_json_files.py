@@ -101,6 +101,33 @@ def test_array_that_breaks_off_is_said_and_what_stands_before_it_is_in(
     assert items(importer) == ["item 0", "item 1"]
 
 
+def test_array_that_breaks_off_within_its_first_batch_leaves_what_stands_before(
+    tmp_path: Path, importer: Importer
+) -> None:
+    file = tmp_path / "events.json"
+    file.write_bytes(b"[" + orjson.dumps(ROWS[0]) + b"," + orjson.dumps(ROWS[1]) + b',{"type"')
+
+    with pytest.raises(InvalidInput, match="a whole JSON array"):
+        importer(file)
+
+    assert items(importer) == ["item 0", "item 1"]
+
+
+def test_object_of_an_array_that_is_not_in_utf8_is_told_and_the_others_land(
+    tmp_path: Path, importer: Importer
+) -> None:
+    file = tmp_path / "events.json"
+    rows = [orjson.dumps(row | {"outlet": "café"}) for row in ROWS]
+    rows[1] = rows[1].decode().encode("latin-1")
+    file.write_bytes(b"[" + b",\n".join(rows) + b"]")
+
+    imported = importer(file)
+
+    assert imported.counts == ImportCounts(3, 2, 0, 1)
+    assert [one["line"] for one in rejected(imported)] == [2]
+    assert items(importer) == ["item 0", "item 2"]
+
+
 def test_array_longer_than_a_chunk_is_read_in_batches_of_bounded_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,7 +43,7 @@ class House:
 
     def drain_again(self) -> None:
         """Drain what the log holds behind its mark."""
-        list(Drain(self.tail, self.lake, self.folder / "releases").run())
+        list(Drain(self.tail, self.lake).run())
 
     def forget_the_mark(self) -> None:
         """Leave what a crash between the lake's commit and the mark leaves."""

@@ -198,8 +198,10 @@ def test_an_event_id_that_stands_twice_counts_once(shop: House) -> None:
     shop.drain(event("1", quantity=2.0))
     again = shop.table("events").select(schema.EVENTS.names)
     again = again.set_column(0, schema.EVENTS.field("position"), pa.array([9], pa.int64()))
-    nothing = schema.ITEMS.empty_table(), schema.VOCABULARY.empty_table()
-    shop.lake.append(Drawn(again, *nothing, Position(9)))
+    items, numbers, facts = (
+        other.empty_table() for other in (schema.ITEMS, schema.VOCABULARY, schema.CUSTOMER_FACTS)
+    )
+    shop.lake.append(Drawn(again, items, numbers, facts, Position(9)))
 
     row = ann(shop)
 

@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from recsys.catalog import Item
-from recsys.events import EventType, Record
+from recsys.events import EventType
 from recsys.ids import ItemId
+from recsys.items import Item
 from recsys.robots import RobotRule
 from serving.lake import schema
-from serving.log.records import Lines
 from tests.serving.lake.drained import DAY, NOON, event, house
 
 PAGE = Path(__file__).parents[3] / "docs" / "lake.md"
@@ -34,8 +33,7 @@ def _lake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Stand where `data/lake` has two buyers, a refund and a robot."""
     monkeypatch.chdir(tmp_path)
     with house(tmp_path / "data") as shop:
-        tea = Record(Item(ItemId("bread"), title="Rye bread"))
-        shop.writer.append(Lines.of([tea]))
+        shop.writer.change_items([Item(ItemId("bread"), title="Rye bread")])
         shop.drain(
             event("1", price=2.0, quantity=3.0, currency="EUR", order_id="o1"),
             event("2", price=5.0, currency="EUR", order_id="o1", item_id="oil"),

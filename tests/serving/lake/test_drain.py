@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import orjson
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from recsys.catalog import Item
 from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
+from recsys.items import Attribute, Item, Offer, Removal
 from serving.lake import schema
 from serving.lake.drain import Drain
 from serving.lake.lake import Lake
@@ -35,21 +34,20 @@ class Shop:
 
     @property
     def drain(self) -> Drain:
-        return Drain(self.tail, self.lake, self.folder / "releases")
+        return Drain(self.tail, self.lake)
 
-    def append(self, *records: Record) -> None:
-        self.writer.append(Lines.of(records))
+    def append(self, *facts: Record | Item) -> None:
+        for fact in facts:
+            if isinstance(fact, Item):
+                self.writer.change_items([fact])
+            else:
+                self.writer.append(Lines.of([fact]))
 
     def table(self, name: str) -> pa.Table:
         return DeltaTable(self.folder / "lake" / name).to_pyarrow_table()
 
     def event_ids(self) -> list[str]:
         return sorted(self.table("events")["event_id"].to_pylist())
-
-    def release(self, version: str, log_position: int) -> None:
-        folder = self.folder / "releases" / version
-        folder.mkdir(parents=True)
-        (folder / "manifest.json").write_bytes(orjson.dumps({"log_position": log_position}))
 
 
 @pytest.fixture
@@ -82,7 +80,7 @@ def test_drained_records_stand_in_the_lake_with_their_columns(shop: Shop) -> Non
         price=3.25,
         order_id="ö",
     )
-    shop.append(Record(Item(ItemId("tea"), title="Tea", available=False)), Record(event))
+    shop.append(Item(ItemId("tea"), title="Tea", available=False), Record(event))
 
     drained = shop.drain.run_once()
 
@@ -139,7 +137,7 @@ def test_draining_goes_on_in_steps_of_the_limit(shop: Shop) -> None:
 
 
 def test_crash_before_the_mark_adds_nothing_when_run_again(shop: Shop) -> None:
-    shop.append(bought("1"), Record(Item(ItemId("tea"))), bought("2"))
+    shop.append(bought("1"), Item(ItemId("tea")), bought("2"))
     shop.drain.run_once()
     forget_the_mark(shop)
 
@@ -196,7 +194,7 @@ def test_empty_first_commit_is_made_again(shop: Shop) -> None:
     (shop.folder / "lake/items/_delta_log/00000000000000000000.json").write_bytes(b"")
 
     torn = shop.lake.open()
-    shop.append(Record(Item(ItemId("tea"))))
+    shop.append(Item(ItemId("tea")))
     shop.drain.run_once()
 
     assert len(torn) == 1
@@ -241,32 +239,65 @@ def test_events_are_trimmed_only_when_drained_and_applied(shop: Shop) -> None:
     assert left == [3]
 
 
-def test_item_records_stay_for_the_oldest_release(shop: Shop) -> None:
-    for number in range(4):
-        shop.append(Record(Item(ItemId(str(number)))))
+def test_item_reaches_the_lake_as_it_was_last_described(shop: Shop) -> None:
+    shop.append(Item(ItemId("tea"), title="Tea"), bought("1"), Item(ItemId("tea"), title="Tee"))
+    shop.drain.run_once()
+    shop.append(bought("2"), Item(ItemId("tea"), title="Thé"))
+
     shop.drain.run_once()
 
-    without_release = shop.drain.trim(Position(4))
-    shop.release("old", 2)
-    shop.release("new", 4)
-    with_releases = shop.drain.trim(Position(4))
+    items = shop.table("items").select(["position", "item_row", "title"]).sort_by("position")
+    assert items.to_pylist() == [
+        {"position": 3, "item_row": 0, "title": "Tee"},
+        {"position": 5, "item_row": 0, "title": "Thé"},
+    ]
 
-    assert (without_release, with_releases) == (0, 2)
 
-
-def test_unreadable_manifest_keeps_every_item_record(shop: Shop) -> None:
-    shop.append(Record(Item(ItemId("tea"))))
+def test_removed_item_says_so_in_the_lake(shop: Shop) -> None:
+    shop.append(Item(ItemId("tea"), title="Tea"))
     shop.drain.run_once()
-    shop.release("good", 1)
-    shop.release("bad", 1)
-    (shop.folder / "releases/bad/manifest.json").write_bytes(b"{")
+    shop.writer.change_items([Removal(ItemId("tea"))])
 
-    assert shop.drain.trim(Position(1)) == 0
+    shop.drain.run_once()
+
+    items = shop.table("items").select(["item_id", "removed"]).sort_by("removed")
+    assert items.to_pylist() == [
+        {"item_id": "tea", "removed": False},
+        {"item_id": "tea", "removed": True},
+    ]
+
+
+def test_whole_item_stands_in_the_lake(shop: Shop) -> None:
+    offer = Offer("DE", 2.5, "EUR", available=False, sale_price=2.0, stock=3.0)
+    tea = Item(
+        ItemId("tea"), description="Green", sale_price=1.5, stock=7.0, group_id="teas", hidden=True,
+        available_from=NOON, expires=NOON, attributes=(Attribute("leaf", "whole"),),
+        offers=(offer, Offer("AT")),
+    )  # fmt: skip
+    shop.append(tea)
+
+    shop.drain.run_once()
+
+    (row,) = shop.table("items").to_pylist()
+    known = {name: row[name] for name in ("description", "sale_price", "stock", "group_id")}
+    assert known == {"description": "Green", "sale_price": 1.5, "stock": 7.0, "group_id": "teas"}
+    assert (row["hidden"], row["available_from"], row["expires"]) == (True, NOON, NOON)
+    assert row["attributes"] == [{"name": "leaf", "value": "whole"}]
+    assert row["offers"] == [asdict(offer), asdict(Offer("AT"))]
+
+
+def test_items_are_drained_in_steps_as_events_are(shop: Shop) -> None:
+    shop.append(*(Item(ItemId(str(number))) for number in range(5)))
+
+    steps = [step.records for step in shop.drain.run(2)]
+
+    assert steps == [2, 2, 1]
+    assert shop.table("items").num_rows == 5
 
 
 def test_record_of_any_length_is_drained_among_others(shop: Shop) -> None:
     long = Item(ItemId("rye"), currency="x" * (20 << 20))
-    shop.append(Record(Item(ItemId("tea"))), Record(long), Record(Item(ItemId("oat"))))
+    shop.append(Item(ItemId("tea")), long, Item(ItemId("oat")))
     shop.append(bought("1"), bought("2", "x" * (20 << 20)))
 
     shop.drain.run_once()
@@ -275,10 +306,8 @@ def test_record_of_any_length_is_drained_among_others(shop: Shop) -> None:
     assert shop.event_ids() == ["1", "2"]
 
 
-@pytest.mark.parametrize("kind", ["item", "event"])
-def test_record_that_is_no_row_of_the_lake_is_said_to_be_in_the_way(shop: Shop, kind: str) -> None:
-    digest = b"0" * 16 if kind == "event" else b""
-    shop.writer.append(Lines([kind], ["tea"], digest, b'{"item_id":"tea","price":"dear"}'))
+def test_event_that_is_no_row_of_the_lake_is_said_to_be_in_the_way(shop: Shop) -> None:
+    shop.writer.append(Lines(["tea"], b"0" * 16, b'{"item_id":"tea","price":"dear"}'))
 
     with pytest.raises(Unavailable, match="records 1 to 1") as caught:
         shop.drain.run_once()

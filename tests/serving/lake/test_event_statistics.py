@@ -58,7 +58,7 @@ def append(folder: Path, events: list[Event], at: datetime = NOON) -> None:
 def drain(folder: Path, tail: LogTail) -> None:
     lake = Lake(folder / "lake")
     lake.open()
-    Drain(tail, lake, folder / "releases").run_once()
+    Drain(tail, lake).run_once()
 
 
 @pytest.mark.parametrize("n_drained", [0, 1, 3, 6])
@@ -89,3 +89,12 @@ def test_nothing_counts_to_nothing(tmp_path: Path, tail: LogTail) -> None:
     found = event_statistics(tail, tmp_path / "lake", FIRST)
 
     assert (found.events, found.by_day, found.by_type) == (0, {}, {})
+
+
+def test_days_before_the_window_are_not_even_opened(tmp_path: Path, tail: LogTail) -> None:
+    append(tmp_path, EVENTS)
+    drain(tmp_path, tail)
+    (before,) = (tmp_path / "lake" / "events" / "day=2026-03-01").glob("*.parquet")
+    before.write_bytes(b"no Parquet")
+
+    assert event_statistics(tail, tmp_path / "lake", FIRST) == EXPECTED

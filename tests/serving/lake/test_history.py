@@ -41,7 +41,7 @@ class Shop:
     def is_drained(self, *, trimmed: bool = False) -> None:
         lake = Lake(self.folder / "lake")
         lake.open()
-        drain = Drain(self.tail, lake, self.folder / "releases")
+        drain = Drain(self.tail, lake)
         drain.run_once()
         if trimmed:
             drain.trim(self.tail.last_position())

@@ -14,9 +14,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from recsys.catalog import Item
 from recsys.errors import Unavailable
-from recsys.events import Event, EventType, Position, Record, RecordKind
+from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from serving.log import quarantine, sqlite_log
 from serving.log.database import connect
@@ -111,7 +110,7 @@ def test_two_processes_appending_at_once_lose_and_double_nothing(tmp_path: Path)
     rows = {item_id: row for row, item_id in tail.vocabulary(-1)}
     tail.close()
     assert codes == [0, 0]
-    assert sorted(record.fact.event_id for record in records) == sorted(  # type: ignore[union-attr]
+    assert sorted(record.fact.event_id for record in records) == sorted(
         f"e{number}" for number in range(300)
     )
     assert all(record.item_row == rows[record.fact.item_id] for record in records)
@@ -301,19 +300,12 @@ def test_id_is_known_for_seven_days_and_new_after_that(tmp_path: Path) -> None:
 
 def test_many_records_are_kept_in_blocks_of_ten_thousand(tmp_path: Path) -> None:
     appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
-    tea = Record(Item(ItemId("tea")))
 
-    appending.append(Lines.of([tea, *(bought(str(one)) for one in range(20_001)), tea]))
+    appending.append(Lines.of([bought(str(one)) for one in range(20_001)]))
 
-    spans = tail._connection.execute("SELECT kind, first, last FROM blocks").fetchall()
-    assert spans == [
-        ("item", 1, 1),
-        ("event", 2, 10_001),
-        ("event", 10_002, 20_001),
-        ("event", 20_002, 20_002),
-        ("item", 20_003, 20_003),
-    ]
-    assert tail.records(Position(20_001), 9)[0].fact.event_id == "20000"  # type: ignore[union-attr]
+    spans = tail._connection.execute("SELECT first, last FROM blocks").fetchall()
+    assert spans == [(1, 10_000), (10_001, 20_000), (20_001, 20_001)]
+    assert tail.records(Position(20_000), 9)[0].fact.event_id == "20000"
     appending.close()
     tail.close()
 
@@ -322,7 +314,7 @@ def test_rows_inside_a_block_are_read_without_their_neighbours(tmp_path: Path) -
     appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
     appending.append(Lines.of([bought(str(one), f"item {one}") for one in range(6)]))
 
-    rows = tail.rows(RecordKind.EVENT, Position(2), Position(4))
+    rows = tail.events(Position(2), Position(4))
 
     assert (rows.positions.tolist(), rows.item_rows.tolist()) == ([3, 4], [2, 3])
     assert rows.received.tolist() == [microseconds(NOON)] * 2
@@ -331,33 +323,22 @@ def test_rows_inside_a_block_are_read_without_their_neighbours(tmp_path: Path) -
     tail.close()
 
 
-def test_text_with_line_breaks_stays_one_record(tmp_path: Path) -> None:
-    appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
-
-    appending.append(Lines.of([Record(Item(ItemId("tea"), title="a\nb\r\nc\u2028d")), bought("1")]))
-
-    assert tail.records(START, 1)[0].fact == Item(ItemId("tea"), title="a\nb\r\nc\u2028d")
-    appending.close()
-    tail.close()
-
-
 def test_lines_that_do_not_match_their_records_are_refused() -> None:
     with pytest.raises(ValueError, match="number of lines"):
-        Lines(["item"], ["tea"], b"", b"{}\n{}")
+        Lines(["tea"], b"0" * 16, b"{}\n{}")
     with pytest.raises(ValueError, match="bytes of digests"):
-        Lines(["event"], ["tea"], b"", b"{}")
+        Lines(["tea"], b"", b"{}")
 
 
 def test_block_that_ends_behind_is_not_trimmed(tmp_path: Path) -> None:
     appending, tail = writer(tmp_path / "log.sqlite"), LogTail(tmp_path / "log.sqlite")
     appending.append(Lines.of([bought("1"), bought("2")]))
     appending.append(Lines.of([bought("3"), bought("4")]))
-    appending.append(Lines.of([Record(Item(ItemId("tea"))), Record(Item(ItemId("rye")))]))
 
-    trimmed = tail.trim(events_through=Position(3), items_through=Position(5))
+    trimmed = tail.trim(Position(3))
 
     assert (trimmed, tail.trimmed_through) == (2, 2)
-    assert [record.position for record in tail.records(START, 9)] == [3, 4, 5, 6]
+    assert [record.position for record in tail.records(START, 9)] == [3, 4]
     appending.close()
     tail.close()
 
@@ -394,26 +375,11 @@ def test_trimmed_positions_are_not_used_again(tmp_path: Path) -> None:
     appending, tail = writer(path), LogTail(path)
     appending.append(Lines.of([bought("1"), bought("2")]))
 
-    trimmed = tail.trim(events_through=Position(2), items_through=Position(0))
+    trimmed = tail.trim(Position(2))
     placed = appending.append(Lines.of([bought("3")]))
 
     assert trimmed == 2
     assert list(placed.positions) == [3]
-    appending.close()
-    tail.close()
-
-
-def test_trimming_events_keeps_item_records_that_a_release_may_need(tmp_path: Path) -> None:
-    path = tmp_path / "log.sqlite"
-    appending, tail = writer(path), LogTail(path)
-    appending.append(
-        Lines.of([Record(Item(ItemId("a"))), bought("1"), Record(Item(ItemId("b"))), bought("2")])
-    )
-
-    tail.trim(events_through=Position(3), items_through=Position(1))
-
-    left = [(record.position, record.kind) for record in tail.records(START, 10)]
-    assert left == [(3, RecordKind.ITEM), (4, RecordKind.EVENT)]
     appending.close()
     tail.close()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
+from recsys.customers import IdKind
 from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
@@ -21,7 +22,7 @@ from recsys.state import HEADER, UserState, rows_of_entries
 from serving.metrics import Registry, StateMetrics, totals
 from serving.state.address import parse_redis_url
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import IdKind, Secret, StateKey, StateKeys
+from serving.state.keys import Secret, StateKey, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore, Swap
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -170,8 +171,8 @@ async def test_stored_keys_are_those_of_customers_of_this_prefix_and_of_any_form
 ) -> None:
     keys = StateKeys(SECRET, "shop[1]*:")
     name = "{" + "0f" * 16 + "}"
-    old, newer = f"shop[1]*:{name}", f"shop[1]*:3:{name}"
-    foreign = [f"shop1x:2:{name}", f"shop[1]*:other:2:{name}", "shop[1]*:2:{0f}"]
+    old, newer = f"shop[1]*:{name}", f"shop[1]*:4:{name}"
+    foreign = [f"shop1x:3:{name}", f"shop[1]*:other:3:{name}", "shop[1]*:3:{0f}"]
     async with opened(valkey, keys) as store:
         await store.apply([bought(n, user=f"u{n}") for n in range(1, 9)])
         await store.set_applied_through(Position(8), expected=None)

@@ -1,0 +1,118 @@
+"""Customers through the real service: linked, asked, refused, and erased."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recsys.customers import ConsentChange, ConsentStatement, Identifier, IdKind, Purpose
+from recsys.events import EventType
+from recsys.query import Recommendation, Tier
+from serving.client import RecsysClient
+from serving.clock import utc_now
+from tests.e2e.running import Server, event, wait_until
+
+MANY_CHANNELS = 12
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[RecsysClient]:
+    with server.client(channels=MANY_CHANNELS) as client:
+        yield client
+
+
+def answers(client: RecsysClient, **asked: str) -> list[Recommendation]:
+    return [client.recommend("home", limit=9, **asked) for _ in range(MANY_CHANNELS)]
+
+
+def user(name: str) -> Identifier:
+    return Identifier(IdKind.USER, name)
+
+
+def test_visitor_who_signs_in_is_the_customer_at_once_and_may_be_parted(
+    client: RecsysClient,
+) -> None:
+    visitor = Identifier(IdKind.VISITOR, "browser-1")
+    client.write_events([event(EventType.PURCHASE, "coffee", "dana")])
+    as_stranger = answers(client, visitor_id="browser-1")
+
+    client.link_identifiers([(user("dana"), visitor)])
+    linked = answers(client, visitor_id="browser-1")
+    client.unlink_identifiers([(user("dana"), visitor)])
+    parted = answers(client, visitor_id="browser-1")
+
+    assert {one.item_ids for one in as_stranger} == {one.item_ids for one in parted}
+    assert all("coffee" in one.item_ids for one in (*as_stranger, *parted))
+    assert not any("coffee" in one.item_ids for one in linked)
+    assert {one.tier for one in linked} == {Tier.PERSONAL}
+
+
+def test_customer_who_refuses_is_not_profiled_by_any_worker_until_they_agree(
+    client: RecsysClient,
+) -> None:
+    client.write_events([event(EventType.PURCHASE, "coffee", "emil")])
+    before = answers(client, user_id="emil")
+
+    client.set_consents([said("emil", granted=False)])
+    refused = answers(client, user_id="emil")
+    client.set_consents([said("emil", granted=True)])
+    agreed = answers(client, user_id="emil")
+
+    assert all(one.personalised and "coffee" not in one.item_ids for one in (*before, *agreed))
+    assert {(one.personalised, one.tier) for one in refused} == {(False, Tier.POPULAR)}
+    assert all(len(one.items) == 9 for one in refused)
+
+
+def said(name: str, *, granted: bool) -> ConsentChange:
+    return ConsentChange(user(name), ConsentStatement(Purpose.PERSONALISE, granted, utc_now()))
+
+
+def test_customer_is_shown_whole(client: RecsysClient) -> None:
+    client.write_events(
+        [event(EventType.PURCHASE, "milk", "fay"), event(EventType.ADD_TO_CART, "tea", "fay")]
+    )
+    client.set_attributes(user("fay"), {"tier": "gold"})
+
+    found = client.get_customer(user("fay"))
+
+    assert dict(found.attributes) == {"tier": "gold"}
+    assert [one.item_id for one in found.purchases] == ["milk"]
+    assert [one.item_id for one in found.cart] == ["tea"]
+
+
+def test_erased_customer_is_unknown_at_once_and_found_nowhere(
+    server: Server, client: RecsysClient, tmp_path: Path
+) -> None:
+    name, visitor = "customer-to-be-forgotten", Identifier(IdKind.VISITOR, "browser-of-hers")
+    client.write_events([event(EventType.PURCHASE, "coffee", name)])
+    client.link_identifiers([(user(name), visitor)])
+    exported = server.data.recsys("customers", "export", name, "--out", str(tmp_path / "all.json"))
+    found = server.data.recsys("customers", "verify-erasure", name)
+
+    erased = server.data.recsys("customers", "erase", name, "--yes")
+
+    assert exported.returncode == 0, exported.stderr
+    assert name in (tmp_path / "all.json").read_text()
+    assert found.returncode == 1, found.stdout
+    assert erased.returncode == 0, erased.stderr
+    assert {one.tier for one in answers(client, user_id=name)} == {Tier.POPULAR}
+    for one in (user(name), visitor):
+        left = server.data.recsys("customers", "verify-erasure", one.value, "--kind", one.kind)
+        assert left.returncode == 0, left.stdout
+
+
+def test_customer_who_comes_back_after_an_erasure_is_a_new_one(
+    server: Server, client: RecsysClient
+) -> None:
+    client.write_events([event(EventType.PURCHASE, "coffee", "comes-back")])
+    server.data.recsys("customers", "erase", "comes-back", "--yes")
+    wait_until(
+        lambda: client.write_events([event(EventType.PURCHASE, "soap", "comes-back")]).accepted > 0,
+        "a new life",
+    )
+
+    found = client.get_customer(user("comes-back"))
+
+    assert {one.item_id for one in found.purchases} == {"soap"}
