@@ -15,18 +15,33 @@ import time
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import unquote
 from uuid import uuid4
 
-import duckdb
 import orjson
-from deltalake import DeltaTable
-from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
+from examples.living_shop import (
+    CUSTOMER,
+    VISITOR,
+    NeverHappened,
+    become_one,
+    change_catalog,
+)
 from examples.outage import kill_while_streaming
 from examples.shop_server import ServerEnded, ShopServer, recsys, serving
+from examples.stage import (
+    ADDRESS,
+    DATA,
+    PORT,
+    DemoFailed,
+    console,
+    echo,
+    lake_query,
+    recent_households,
+    run,
+    scene,
+)
 from recsys.events import Event, EventType
 from recsys.ids import ItemId
 from recsys.query import Recommendation
@@ -34,17 +49,8 @@ from serving.client import RecsysClient
 
 ROOT = Path(__file__).resolve().parent.parent
 MAPPINGS = Path("examples/complete_journey")
-DATA = Path("data/demo")
-PORT = os.environ.get("PORT", "50051")
-ADDRESS = f"127.0.0.1:{PORT}"
 LAST_PURCHASE = datetime(2018, 1, 1, tzinfo=UTC)
 """The newest day of the data; it is moved to yesterday, so that recent means recent."""
-
-console = Console(highlight=False, soft_wrap=True)
-
-
-class DemoFailed(Exception):
-    """A step did not do what it should; the message says which and what to look at."""
 
 
 def main() -> int:
@@ -63,10 +69,13 @@ def main() -> int:
             show_feedback(households[0])
             show_picks()
             show_outage(server)
+            show_catalog()
+            show_one_person()
+            show_erasure()
             show_way_on(time.monotonic() - started)
             if not os.environ.get("ONCE"):
                 server.process.wait()
-    except (DemoFailed, ServerEnded) as failure:
+    except (DemoFailed, NeverHappened, ServerEnded) as failure:
         console.print(f"[red]The demo stopped:[/] {failure}")
         return 1
     except KeyboardInterrupt:
@@ -189,9 +198,11 @@ def event(user: str, kind: EventType, item: ItemId, seen_in: Recommendation) -> 
 
 def show_picks() -> None:
     """Write picks for a hundred households to a file an e-mail tool reads."""
-    scene("6. Picks for an e-mail", "a hundred households, nothing they ever bought")
-    out = DATA / "picks.csv"
-    run("picks", "--placement", "email", "--out", str(out), "--limit", "100")
+    scene("6. Picks for an e-mail", "a hundred households that agreed, nothing they ever bought")
+    out, users = DATA / "picks.csv", DATA / "newsletter.txt"
+    users.write_text("\n".join(recent_households(100)), encoding="utf-8")
+    run("customers", "consent", "email", "granted", "--users", str(users), "--basis", "the demo")
+    run("picks", "--placement", "email", "--out", str(out), "--users", str(users))
     lines = out.read_text(encoding="utf-8").splitlines()
     if len(lines) != 101:
         raise DemoFailed(f"{out} has {len(lines)} lines, wanted a header and 100")
@@ -216,6 +227,44 @@ def show_outage(server: ShopServer) -> None:
     if lost or doubled or invented:
         raise DemoFailed("the counts do not agree")
     run("state", "verify")
+
+
+def show_catalog() -> None:
+    """Sell an item out and get it in again, and add a new one; time each."""
+    scene("8. The catalog is true", "an item sells out, comes back, and a new one is added")
+    with RecsysClient(ADDRESS, timeout_ms=5_000) as client:
+        seen = change_catalog(client, recent_households(100))
+    console.print(
+        f"  {seen.item}: gone from every worker {seen.gone_ms:.0f} ms after its stock was 0, back "
+        f"after {seen.back_ms:.0f} ms. A new item was first recommended after {seen.new_ms:.0f} ms."
+    )
+
+
+def show_one_person() -> None:
+    """Link a visitor with a customer, and undo it; time each."""
+    scene("9. One customer across all channels", "a visitor hides an item, then signs in")
+    with RecsysClient(ADDRESS, timeout_ms=5_000) as client:
+        seen = become_one(client)
+    console.print(
+        f"  {seen.item}: hidden from the customer {seen.linked_ms:.0f} ms after the link, shown "
+        f"again {seen.unlinked_ms:.0f} ms after it was taken back."
+    )
+    run("customers", "get", CUSTOMER.value)
+
+
+def show_erasure() -> None:
+    """Erase that customer, and look into every file for what is left."""
+    scene("10. A customer is erased", "under all ids, in every store; then every file is searched")
+    started = time.monotonic()
+    run("customers", "erase", CUSTOMER.value, "--yes")
+    erased = time.monotonic()
+    for one in (CUSTOMER, VISITOR):
+        run("customers", "verify-erasure", one.value, "--kind", one.kind.value)
+    searched = time.monotonic()
+    console.print(
+        f"  Erased after {erased - started:.1f} s; searched twice in {searched - erased:.1f} s, "
+        "and found nowhere."
+    )
 
 
 def ids_found(prefix: str, about: int) -> list[str]:
@@ -247,32 +296,6 @@ def show_way_on(seconds: float) -> None:
             expand=False,
         )
     )
-
-
-def lake_query(sql: str, *values: str) -> list[tuple]:  # type: ignore[type-arg]
-    """Return the rows of a query over the lake, read as any analyst could."""
-    tables = {name: DeltaTable(DATA / "lake" / name) for name in ("events", "items")}
-    files = {
-        name: f"read_parquet({[unquote(uri) for uri in table.file_uris()]!r})"
-        for name, table in tables.items()
-    }
-    return duckdb.execute(sql.format(**files), list(values)).fetchall()
-
-
-def run(*arguments: str) -> None:
-    """Run one command of recsys, shown first; raise DemoFailed when it fails."""
-    echo(*arguments)
-    done = subprocess.run([recsys(), *arguments], check=False)
-    if done.returncode:
-        raise DemoFailed(f"`recsys {' '.join(arguments)}` ended with {done.returncode}")
-
-
-def echo(*arguments: str) -> None:
-    console.print(f"\n[bold cyan]$ recsys {' '.join(arguments)}[/]")
-
-
-def scene(title: str, subtitle: str) -> None:
-    console.rule(f"[bold]{title}[/]" + (f"  [dim]{subtitle}[/]" if subtitle else ""))
 
 
 if __name__ == "__main__":
