@@ -50,6 +50,8 @@ class Placed:
 
     def part(self, start: int, stop: int) -> Placed:
         """Return the outcome of the lines in [start, stop)."""
+        if stop - start == len(self.positions):
+            return self
         rows = self.item_rows[start:stop]
         return Placed(self.positions[start:stop], rows, self.last_position, self.received)
 
