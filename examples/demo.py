@@ -21,13 +21,7 @@ import orjson
 from rich.panel import Panel
 from rich.table import Table
 
-from examples.living_shop import (
-    CUSTOMER,
-    VISITOR,
-    NeverHappened,
-    become_one,
-    change_catalog,
-)
+from examples.living_shop import CUSTOMER, VISITOR, NeverHappened, become_one, change_catalog
 from examples.outage import kill_while_streaming
 from examples.shop_server import ServerEnded, ShopServer, recsys, serving
 from examples.stage import (

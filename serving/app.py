@@ -97,9 +97,25 @@ class Worker:
         self._supervisor = _FromSupervisor()
         keys = StateKeys(Secret.load_or_create(settings.secret_file))
         self._store = _store_of(settings, keys, self._registry)
-        ledger = Ledger(settings.erasure_ledger_file)
-        self._log = SqliteLog(settings.log_file, clock=utc_now, gate=Gate(ledger, keys))
         self._event_metrics = EventMetrics.of(self._registry)
+        self._take_in(keys)
+        self._follow_what_is_served()
+        recommender = Recommender(
+            self._keeper,
+            self._store,
+            keys,
+            chance=secrets.token_bytes,
+            batch_size=settings.batch_size,
+            metrics=AnswerMetrics.of(self._registry),
+            behind=lambda: self._supervisor.behind or self._ingest.behind,
+        )
+        self._health = health.HealthServicer()
+        self._server = self._made_server(recommender)
+
+    def _take_in(self, keys: StateKeys) -> None:
+        """Wire what takes in events and what is said of customers; nobody erased comes back."""
+        ledger = Ledger(self._settings.erasure_ledger_file)
+        self._log = SqliteLog(self._settings.log_file, clock=utc_now, gate=Gate(ledger, keys))
         self._customers = Customers(self._log, self._store, keys)
         self._ingest = Ingest(
             self._log,
@@ -109,6 +125,10 @@ class Worker:
             customers=self._customers,
             may_be_kept=TextGate(ledger, keys).lets_in,
         )
+
+    def _follow_what_is_served(self) -> None:
+        """Wire what follows the catalog and the release pointer."""
+        settings = self._settings
         placements = read_placements(settings.placements_file)
         self._follower = CatalogFollower(
             lambda: LogTail(settings.log_file),
@@ -124,17 +144,6 @@ class Worker:
             ReleaseMetrics.of(self._registry),
             self._follower.overlaid,
         )
-        recommender = Recommender(
-            self._keeper,
-            self._store,
-            keys,
-            chance=secrets.token_bytes,
-            batch_size=settings.batch_size,
-            metrics=AnswerMetrics.of(self._registry),
-            behind=lambda: self._supervisor.behind or self._ingest.behind,
-        )
-        self._health = health.HealthServicer()
-        self._server = self._made_server(recommender)
 
     async def run(self) -> None:
         """Serve until told to stop, then finish the calls under way."""

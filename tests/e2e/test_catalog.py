@@ -40,6 +40,7 @@ def test_item_that_sells_out_is_gone_from_every_worker_and_comes_back(server: Se
 
         client.update_offers([OfferUpdate(TEA, stock=3.0)])
         wait_until(shown_everywhere(client, "tea"), "tea back")
+        assert shown_everywhere(client, "tea")()
 
 
 def test_new_item_is_recommended_and_a_deleted_one_is_not(server: Server) -> None:
@@ -70,6 +71,7 @@ def test_item_that_may_not_be_shown_is_in_no_answer(
     with server.client(channels=MANY_CHANNELS) as client:
         client.upsert_items([Item(TEA, "Tea", "Drinks", price=9.0, **change)])  # type: ignore[arg-type]
         wait_until(shown_nowhere(client, "tea"), "tea gone")
+        assert shown_nowhere(client, "tea")()
 
         client.upsert_items([plain])
         wait_until(shown_everywhere(client, "tea"), "tea back")

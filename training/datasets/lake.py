@@ -6,7 +6,7 @@ whatever is written meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ from recsys.customers import ALLOWED_UNLESS_REFUSED, Purpose
 from recsys.erasures import ErasureMark
 from recsys.errors import Unavailable
 from recsys.events import EVENT_TYPES
-from recsys.ids import ItemId, Vocabulary
+from recsys.ids import Vocabulary
 from recsys.interactions import Interactions, rolled_up
-from recsys.items import Attribute, Item, Offer
 from recsys.models.described import Descriptions
 from recsys.robots import RobotRule
 from recsys.state import ties_of
 from training.datasets.enough import no_events
+from training.datasets.items import first_described, items_of
 from training.datasets.people import FACTS, People
 
 # Item numbers last: whatever an event or item names has its number by then.
@@ -113,7 +113,7 @@ def _dataset(
     events, left_out = _without_robots(events, rule)
     on_items = events.filter(pc.greater_equal(events["item_row"], 0))
     every_variant, user_ids = _interactions(on_items, len(vocabulary))
-    known, since = dict(_items(items)), _since(items)
+    known, since = dict(items_of(items)), first_described(items)
     described = Descriptions.of_rows(known, len(vocabulary))
     versions = {name: table.version() for name, table in tables.items()}
     catalog = Catalog.of(vocabulary, known, since)
@@ -178,41 +178,6 @@ def _vocabulary(numbers: pa.Table, lake: Path) -> Vocabulary:
             reason="LAKE_UNAVAILABLE",
         )
     return Vocabulary.of(numbers["item_id"].to_pylist())
-
-
-ITEM_COLUMNS = (
-    *("title", "category", "brand", "price", "currency", "available", "url", "image_url"),
-    *("description", "sale_price", "stock", "group_id", "hidden", "available_from", "expires"),
-)
-"""Columns of the table that are fields of an `Item` as they are. Older tables have fewer."""
-
-
-def _items(items: pa.Table) -> Iterator[tuple[int, Item | None]]:
-    """Yield the row of each item with its newest description; None where it was removed."""
-    wanted = ("item_row", "item_id", "removed", "attributes", "offers", *ITEM_COLUMNS)
-    there = items.select([name for name in wanted if name in items.column_names])
-    for batch in there.to_batches(max_chunksize=10_000):
-        for line in batch.to_pylist():
-            yield line["item_row"], None if line.get("removed") else _item(line)
-
-
-def _since(items: pa.Table) -> dict[int, int]:
-    """Return the second at which the item of each row was described first, where that is known."""
-    if "since" not in items.column_names:
-        return {}
-    seconds = pc.divide(pc.cast(items["since"], pa.int64()), 1_000_000)
-    pairs = zip(items["item_row"].to_pylist(), seconds.to_pylist(), strict=True)
-    return {row: second for row, second in pairs if second is not None}
-
-
-def _item(line: Mapping[str, Any]) -> Item:
-    fields = {name: line[name] for name in ITEM_COLUMNS if line.get(name) is not None}
-    return Item(
-        ItemId(line["item_id"]),
-        attributes=tuple(Attribute(**one) for one in line.get("attributes") or ()),
-        offers=tuple(Offer(**one) for one in line.get("offers") or ()),
-        **fields,
-    )
 
 
 def _of_known_types(events: pa.Table) -> pa.Table:
