@@ -116,3 +116,20 @@ def test_customer_who_comes_back_after_an_erasure_is_a_new_one(
     found = client.get_customer(user("comes-back"))
 
     assert {one.item_id for one in found.purchases} == {"soap"}
+
+
+def test_consents_of_a_file_hold_beside_a_running_server(
+    server: Server, client: RecsysClient, tmp_path: Path
+) -> None:
+    client.write_events([event(EventType.PURCHASE, "coffee", "gus")])
+    file = tmp_path / "consents.csv"
+    file.write_text("user_id,purpose,granted\ngus,personalise,false\n")
+
+    done = server.data.recsys("import", "consents", str(file))
+
+    assert done.returncode == 0, done.stderr
+    wait_until(
+        lambda: not any(one.personalised for one in answers(client, user_id="gus")),
+        "the refusal of the file to hold",
+    )
+    assert {one.tier for one in answers(client, user_id="gus")} == {Tier.POPULAR}
