@@ -3,8 +3,7 @@
 All get the same events as JSON, made before the clock runs, from as many appenders at once, each
 waiting for its batch before it sends the next, in turn. Redis is told only to add: once in bytes
 ready for its socket, once through redis-py, which packs its commands while the clock runs. The log
-also numbers items and leaves out repeats. SQLite alone numbers nothing and looks nothing up: the
-floor, there to show how far any log in SQLite could get.
+also numbers items and leaves out repeats. SQLite alone does neither: the floor of any log in it.
 """
 
 from __future__ import annotations

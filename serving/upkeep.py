@@ -199,7 +199,7 @@ class Upkeep:
     async def keep_erasing(self) -> None:
         """Erase for good whoever is to be erased."""
         while True:
-            erased = await self._tried("erase", self._erase_all)
+            erased = await self._tried("erase", self._erase)
             await asyncio.sleep(_ERASE_EVERY_S if erased else _AGAIN_AFTER_S)
 
     async def keep_draining(self) -> None:
@@ -251,9 +251,6 @@ class Upkeep:
             self._untidy = 0
             self._tidy_next.set()
 
-    async def _erase_all(self) -> None:
-        await self._erase()
-
     async def _tidy(self) -> None:
         await self._archive.tidy()
         self._metrics.customers_written.inc(await self._archive.write_customers())
@@ -264,7 +261,7 @@ class Upkeep:
             await asyncio.wait_for(self._tidy_next.wait(), seconds)
         self._tidy_next.clear()
 
-    async def _tried(self, name: str, work: Callable[[], Awaitable[None]]) -> bool:
+    async def _tried(self, name: str, work: Callable[[], Awaitable[object]]) -> bool:
         """Return whether the work was done; a failure is counted, and said when it is the first."""
         try:
             await work()
