@@ -43,7 +43,8 @@ class Seen:
     Many at once go to the last of the tables. A full table is copied into one twice as large, until
     it has the greatest size: then it stays, and a small one is begun. So there are few tables, and
     no copy is large. Where few come at a time, they wait in a set until they are many, as each use
-    of an array costs the same for one as for a hundred.
+    of an array costs the same for one as for a hundred. What is added waits until it is asked for,
+    or there is time: whoever waits for an append need not wait for that.
     """
 
     def __init__(self) -> None:
@@ -52,8 +53,10 @@ class Seen:
         self._tables = [_Table(0)]
         self._last = 0
         self._first_day = 0
+        self._added: list[tuple[bytes, int]] = []
 
     def __len__(self) -> int:
+        self.take_in()
         return len(self._recent) + sum(len(table) for table in self._tables)
 
     def catch_up(self, connection: Connection) -> None:
@@ -64,12 +67,19 @@ class Seen:
             self._last = rows[-1][0]
 
     def add(self, digests: bytes, *, day: int, last: int) -> None:
-        """Remember digests, end to end, that were committed just now up to the position `last`."""
-        self._remember(digests, day)
+        """Note digests, end to end, that were committed just now up to the position `last`."""
+        self._added.append((digests, day))
         self._last = last
+
+    def take_in(self) -> None:
+        """Remember what was added; everything else here does that first."""
+        while self._added:
+            self._remember(*self._added[0])
+            del self._added[0]
 
     def known(self, digests: bytes) -> Mask:
         """Return which of the digests, laid end to end, are remembered or stood there before."""
+        self.take_in()
         words = _words(digests)
         known = _repeated(words)
         for table in self._tables:
@@ -83,6 +93,7 @@ class Seen:
     def forget(self, before_day: int) -> None:
         """Forget the events received before this day (days since 1970)."""
         if before_day > self._first_day:
+            self.take_in()
             self._first_day = before_day
             self._settle()
             kept = [table.since(before_day) for table in self._tables]

@@ -208,6 +208,7 @@ class SqliteLog:
             group, next_one = _grouped(first, self._queue)
             placed = _outcome(partial(_append, group, self._writer))
             _tell(first.placed, partial(self._answer, group, placed))
+            _outcome(self._writer.remember)  # while the callers wake up
         self._writer.close()
 
     def _answer(self, group: Sequence[_Waiting], outcome: Placed | Exception) -> None:

@@ -137,6 +137,10 @@ class Writer:
             self.close()
             raise unavailable("open", error) from error
 
+    def remember(self) -> None:
+        """Remember the ids of the last append, which the next one would else do first."""
+        self._seen.take_in()
+
     def close(self) -> None:
         """Let the file go."""
         if self._connection is not None:
