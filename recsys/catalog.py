@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from recsys.arrays import Mask, Rows, Scores, Seconds, frozen
+from recsys.attributes import Attributes
 from recsys.groups import Groups
 from recsys.ids import Strings, Vocabulary
 from recsys.items import Item
@@ -29,6 +30,7 @@ class ItemColumns:
     sellable: (n_items,) bool, whether it is listed and there is something to sell, on its own
         terms: those of every market that no offer speaks of.
     available_from, expires: (n_items,) int64 seconds; 0 and `NEVER` for none.
+    stocks: (n_items,) float32 pieces left, on the item's own terms; NaN where unknown.
     """
 
     prices: Scores
@@ -37,6 +39,7 @@ class ItemColumns:
     sellable: Mask
     available_from: Seconds
     expires: Seconds
+    stocks: Scores
 
     @classmethod
     def of(cls, items: Sequence[Item | None], *, undescribed: bool = False) -> Self:
@@ -50,6 +53,7 @@ class ItemColumns:
             frozen(np.array(listed, dtype=np.bool_) & np.array(sold, dtype=np.bool_)),
             frozen(_seconds(_each(items, "available_from"), 0)),
             frozen(_seconds(_each(items, "expires"), NEVER)),
+            frozen(numbers(_each(items, "stock"))),
         )
 
     def __len__(self) -> int:
@@ -67,6 +71,7 @@ class Catalog:
     offers: terms by market, as places in `market_names`; place 0 is the empty name.
     groups: how variants belong together.
     since: (n_items,) int64 seconds, when each item was described first; 0 where unknown.
+    attributes: what items say of themselves in the shop's own words.
     events_only: whether the shop never described an item, so that all of them may be shown.
     """
 
@@ -83,6 +88,7 @@ class Catalog:
     urls: Strings
     image_urls: Strings
     since: Seconds
+    attributes: Attributes
     events_only: bool = False
 
     def __post_init__(self) -> None:
@@ -96,6 +102,7 @@ class Catalog:
             self.urls,
             self.image_urls,
             self.since,
+            self.attributes,
         )
         sizes = {len(column) for column in columns}
         if sizes != {len(self.vocabulary)}:
@@ -137,6 +144,7 @@ class Catalog:
             Strings.of([item.url if item else "" for item in column]),
             Strings.of([item.image_url if item else "" for item in column]),
             frozen(np.array(first, dtype=np.int64)),
+            Attributes.of([item.attributes if item else () for item in column]),
             events_only=not items,
         )
 
@@ -162,9 +170,7 @@ def offers_of(items: Sequence[Item | None], places: Callable[[Sequence[str]], Ro
     return Offers.of(
         [len(one) for one in lists],
         places([offer.market for offer in every]),
-        [offer.price for offer in every],
-        [offer.sale_price for offer in every],
-        [offer.sellable for offer in every],
+        every,
     )
 
 

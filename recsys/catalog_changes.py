@@ -13,7 +13,7 @@ from recsys.arrays import Rows, Seconds, frozen, lengthened, written
 from recsys.catalog import Catalog, ItemColumns, offers_of
 from recsys.groups import NO_GROUP, Groups, primaries_of
 from recsys.ids import UNKNOWN_ROW, ItemId, Strings, Vocabulary, hashes_of
-from recsys.items import Item
+from recsys.items import Attribute, Item
 from recsys.offers import Offers
 
 _UNDESCRIBED = ItemColumns.of([None])
@@ -80,6 +80,7 @@ def changed(catalog: Catalog, names: Names, changes: Mapping[int, Change]) -> tu
             now.patched(catalog.urls, "url"),
             now.patched(catalog.image_urls, "image_url"),
             written(lengthened(catalog.since, now.n_items, 0), now.rows, now.since),
+            catalog.attributes.replaced(now.rows, now.attributes(), now.n_items),
         ),
         Names(categories, brands, markets, group_names),
     )
@@ -106,6 +107,9 @@ class _Now:
 
     def texts(self, name: str) -> list[str]:
         return [getattr(item, name) if item else "" for item in self.items]
+
+    def attributes(self) -> list[tuple[Attribute, ...]]:
+        return [item.attributes if item else () for item in self.items]
 
     def patched(self, column: Strings, name: str) -> Strings:
         return column.patched(

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recsys.attributes import Attributes
 from recsys.catalog import Catalog, ItemColumns
 from recsys.groups import Groups
 from recsys.ids import Strings, Vocabulary
+from recsys.lists import Lists
 from recsys.offers import Offers
+from recsys.pairs import Pairs
 
 Array = NDArray[Any]
 Read = Callable[[str], Array]
@@ -20,14 +23,13 @@ Read = Callable[[str], Array]
 
 _ITEMS = tuple(one.name for one in fields(ItemColumns))
 _OFFERS = tuple(one.name for one in fields(Offers))
+_PAIRS = ("of_names", "numbers", "hashes", "order")
 
 
 def catalog_arrays(catalog: Catalog) -> dict[str, Array]:
     """Return the catalog's arrays by name. Raises ValueError for one that has grown since."""
     return {
-        **_strings("item_ids", catalog.vocabulary.ids),
-        "item_id_hashes": catalog.vocabulary.hashes,
-        "item_id_order": catalog.vocabulary.order,
+        **_vocabulary("item_id", catalog.vocabulary),
         **_strings("titles", catalog.titles),
         "categories": catalog.categories,
         **_strings("category_names", catalog.category_names),
@@ -43,6 +45,7 @@ def catalog_arrays(catalog: Catalog) -> dict[str, Array]:
         **_strings("urls", catalog.urls),
         **_strings("image_urls", catalog.image_urls),
         "since": catalog.since,
+        **_attributes(catalog.attributes),
         "events_only": np.array([catalog.events_only]),
     }
 
@@ -51,10 +54,10 @@ def read_catalog(read: Read) -> Catalog:
     """Return the catalog of these arrays."""
 
     def strings(name: str) -> Strings:
-        return Strings(read(name), read(f"{name}_offsets"))
+        return _read_strings(read, name)
 
     return Catalog(
-        vocabulary=Vocabulary(strings("item_ids"), read("item_id_hashes"), read("item_id_order")),
+        vocabulary=_read_vocabulary(read, "item_id"),
         titles=strings("titles"),
         categories=read("categories"),
         category_names=strings("category_names"),
@@ -67,8 +70,53 @@ def read_catalog(read: Read) -> Catalog:
         urls=strings("urls"),
         image_urls=strings("image_urls"),
         since=read("since"),
+        attributes=_read_attributes(read),
         events_only=bool(read("events_only")[0]),
     )
+
+
+def _attributes(attributes: Attributes) -> dict[str, Array]:
+    pairs, lists = attributes.pairs, attributes.of_items
+    return {
+        **_vocabulary("attribute_name", pairs.names),
+        **_strings("attribute_values", pairs.values),
+        **{f"attribute_{name}": getattr(pairs, name) for name in _PAIRS},
+        "attributes": lists.codes,
+        "attributes_offsets": lists.offsets,
+        "attribute_uses": attributes.uses,
+        "attribute_words": attributes.words,
+    }
+
+
+def _read_attributes(read: Read) -> Attributes:
+    columns: dict[str, Any] = {name: read(f"attribute_{name}") for name in _PAIRS}
+    names, values = (
+        _read_vocabulary(read, "attribute_name"),
+        _read_strings(read, "attribute_values"),
+    )
+    return Attributes(
+        Pairs(names, values=values, **columns),
+        Lists(read("attributes_offsets"), read("attributes")),
+        read("attribute_uses"),
+        read("attribute_words"),
+    )
+
+
+def _vocabulary(name: str, vocabulary: Vocabulary) -> dict[str, Array]:
+    return {
+        **_strings(f"{name}s", vocabulary.ids),
+        f"{name}_hashes": vocabulary.hashes,
+        f"{name}_order": vocabulary.order,
+    }
+
+
+def _read_vocabulary(read: Read, name: str) -> Vocabulary:
+    ids = _read_strings(read, f"{name}s")
+    return Vocabulary(ids, read(f"{name}_hashes"), read(f"{name}_order"))
+
+
+def _read_strings(read: Read, name: str) -> Strings:
+    return Strings(read(name), read(f"{name}_offsets"))
 
 
 def _strings(name: str, column: Strings) -> dict[str, Array]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import pairwise
 from typing import NewType, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arrays import Offsets, Rows, frozen, offsets_of
+from recsys.arrays import Mask, Offsets, Rows, frozen, offsets_of
 from recsys.errors import InvalidInput
 
 UserId = NewType("UserId", str)
@@ -55,9 +56,27 @@ class Strings:
             return ""
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
 
+    def __iter__(self) -> Iterator[str]:
+        first, last = self.offsets[0], self.offsets[-1]
+        raw = self.data[first:last].tobytes()
+        bounds = (self.offsets - first).tolist()
+        texts = [raw[start:end].decode() for start, end in pairwise(bounds)]
+        texts += [""] * self.n_more
+        for row, text in self.patches.items():
+            texts[row] = text
+        return iter(texts)
+
     def take(self, rows: Rows) -> list[str]:
         """Return the texts at these rows."""
         return [self[row] for row in rows.tolist()]
+
+    def empty(self) -> Mask:
+        """Return (n,) where the text is empty."""
+        empty = np.ones(len(self), dtype=np.bool_)
+        np.equal(self.offsets[1:], self.offsets[:-1], out=empty[: len(self.offsets) - 1])
+        rows = np.fromiter(self.patches, np.int64, len(self.patches))
+        empty[rows] = [not text for text in self.patches.values()]
+        return empty
 
     def patched(self, texts: Mapping[int, str], n: int) -> Self:
         """Return the column of `n` texts, no fewer than now, in which these rows hold these.

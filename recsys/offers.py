@@ -21,6 +21,7 @@ from recsys.arrays import (
     owners,
     written,
 )
+from recsys.items import Offer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Offers:
     offsets: (n_items + 1,) int64 bounds; an item without offers is sold in every market.
     markets: (n,) int32 places in the catalog's `market_names`.
     prices, sale_prices: (n,) float32, NaN where unknown. sellable: (n,) bool.
+    stocks: (n,) float32 pieces left, NaN where unknown.
     """
 
     offsets: Offsets
@@ -37,30 +39,28 @@ class Offers:
     prices: Scores
     sale_prices: Scores
     sellable: Mask
+    stocks: Scores
 
     def __post_init__(self) -> None:
-        columns = (self.markets, self.prices, self.sale_prices, self.sellable)
+        columns = (self.markets, self.prices, self.sale_prices, self.sellable, self.stocks)
         if any(len(column) != self.offsets[-1] for column in columns):
             raise ValueError(f"{[len(column) for column in columns]} for {self.offsets[-1]} offers")
 
     @classmethod
-    def of(
-        cls,
-        lengths: Sequence[int],
-        markets: Rows,
-        prices: Sequence[float | None],
-        sale_prices: Sequence[float | None],
-        sellable: Sequence[bool],
-    ) -> Self:
-        """Return the offers of items that have so many each, laid end to end."""
+    def of(cls, lengths: Sequence[int], markets: Rows, offers: Sequence[Offer]) -> Self:
+        """Return these offers of items that have so many each, laid end to end.
+
+        markets: (n,) int32, the place of each offer's market.
+        """
         offsets = offsets_of(np.array(lengths, dtype=np.int64))
         order = np.lexsort((markets, owners(offsets)))
         return cls(
             frozen(offsets),
             frozen(markets[order].astype(np.int32)),
-            frozen(numbers(prices)[order]),
-            frozen(numbers(sale_prices)[order]),
-            frozen(np.array(sellable, dtype=np.bool_)[order]),
+            frozen(numbers([offer.price for offer in offers])[order]),
+            frozen(numbers([offer.sale_price for offer in offers])[order]),
+            frozen(np.array([offer.sellable for offer in offers], dtype=np.bool_)[order]),
+            frozen(numbers([offer.stock for offer in offers])[order]),
         )
 
     def __len__(self) -> int:
@@ -111,6 +111,7 @@ class Offers:
             prices=column(grown.prices, offers.prices),
             sale_prices=column(grown.sale_prices, offers.sale_prices),
             sellable=column(grown.sellable, offers.sellable),
+            stocks=column(grown.stocks, offers.stocks),
         )
 
     def _longer(self, n_items: int) -> Offers:
@@ -133,4 +134,5 @@ def _on_terms(old: Offers, places: NDArray[np.int64], new: Offers) -> Offers:
         prices=written(old.prices, places, new.prices),
         sale_prices=written(old.sale_prices, places, new.sale_prices),
         sellable=written(old.sellable, places, new.sellable),
+        stocks=written(old.stocks, places, new.stocks),
     )

@@ -17,6 +17,7 @@ from recsys.events import Position
 from recsys.growth import grown
 from recsys.ids import Strings, Vocabulary
 from recsys.items import Item
+from recsys.pairs import Pairs
 from serving.log.items import RegisteredItem
 
 _PATCH_BYTES = 100
@@ -98,14 +99,16 @@ def _arrays(value: Any) -> Iterator[np.ndarray[Any, Any]]:
             yield from _arrays(getattr(value, one.name))
 
 
-def _texts(catalog: Catalog) -> Iterator[Strings | Vocabulary]:
+def _texts(catalog: Catalog) -> Iterator[Strings | Vocabulary | Pairs]:
     yield from (catalog.titles, catalog.urls, catalog.image_urls, catalog.vocabulary)
     yield from (catalog.vocabulary.ids, catalog.category_names, catalog.brand_names)
     yield from (catalog.market_names, catalog.groups.names)
+    pairs = catalog.attributes.pairs
+    yield from (pairs, pairs.values, pairs.names, pairs.names.ids)
 
 
-def _patches(column: Strings | Vocabulary) -> int:
+def _patches(column: Strings | Vocabulary | Pairs) -> int:
     """Return about how many bytes the texts beside a column's data take."""
-    if isinstance(column, Vocabulary):
-        return _PATCH_BYTES * len(column.newer)  # its texts are those of the ids
+    if isinstance(column, Vocabulary | Pairs):
+        return _PATCH_BYTES * len(column.newer)  # the texts are those of another column
     return sum(_PATCH_BYTES + sys.getsizeof(text) for text in column.patches.values())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from recsys.catalog import Catalog
 from recsys.ids import ItemId
-from recsys.items import Item, Offer
+from recsys.items import Attribute, Item, Offer
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 IDS = tuple(f"i{row}" for row in range(7))
@@ -34,6 +34,15 @@ _offers = st.lists(
     unique_by=lambda offer: offer.market,
 ).map(tuple)
 
+attributes = st.lists(
+    st.builds(
+        Attribute,
+        st.sampled_from(["color", "size", "price"]),
+        st.sampled_from(["red", "38", "1.5", "XL"]),
+    ),
+    max_size=3,
+).map(tuple)
+
 
 @st.composite
 def items(draw: st.DrawFn, row: int) -> Item:
@@ -53,6 +62,7 @@ def items(draw: st.DrawFn, row: int) -> Item:
         available_from=draw(_instants),
         expires=draw(_instants),
         offers=draw(_offers),
+        attributes=draw(attributes),
     )
 
 
@@ -134,6 +144,7 @@ def _row(catalog: Catalog, row: int) -> object:
             str(offers.prices[place]),
             str(offers.sale_prices[place]),
             bool(offers.sellable[place]),
+            str(offers.stocks[place]),
         )
         for place in own
     }
@@ -144,6 +155,7 @@ def _row(catalog: Catalog, row: int) -> object:
         catalog.brand_names[catalog.brands[row]],
         catalog.urls[row],
         [str(getattr(items, name)[row]) for name in items.__slots__],
+        catalog.attributes.at(row),
         terms,
         "" if alone else groups.names[groups.codes[row]],
         int(groups.primaries[row]),

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from recsys.bundle import MANIFEST_FILE, ModelBundle, _digest
+from recsys.catalog import Catalog
 from recsys.errors import CorruptBundle
-from recsys.ids import ItemId
+from recsys.ids import ItemId, Vocabulary
 from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
-from recsys.items import Item
+from recsys.items import Attribute, Item, Offer
 from recsys.models.content import ContentModel
 from recsys.models.described import Descriptions
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.placement import parse_placements
-from tests import shop
+from tests import catalogs, shop
 
 
 def with_content(bundle: ModelBundle) -> ModelBundle:
@@ -59,6 +60,24 @@ def test_a_loaded_bundle_knows_how_old_its_items_are(tmp_path: Path) -> None:
     assert ModelBundle.load(tmp_path / "v1").catalog.since.tolist() == since.tolist()
 
 
+def test_a_loaded_bundle_knows_the_attributes_and_terms_of_its_items(tmp_path: Path) -> None:
+    red, size = Attribute("color", "red"), Attribute("size", "38")
+    bread, *others = shop.items()
+    bread = replace(bread, attributes=(red, size), stock=3.0, offers=(Offer("DE", 2.0, stock=7.0),))
+    items = dict(enumerate([bread, *others]))
+    catalog = Catalog.of(Vocabulary.of(shop.ITEMS), items)
+    replace(shop.bundle(), catalog=catalog).save(tmp_path / "v1")
+
+    loaded = ModelBundle.load(tmp_path / "v1").catalog
+
+    assert catalogs.told(loaded) == catalogs.told(catalog)
+    assert loaded.attributes.at(0) == [red, size]
+    assert loaded.attributes.numeric_names() == ["size"]
+    change = loaded.attributes.replaced(np.array([1], dtype=np.int32), [(red,)], len(loaded))
+    assert len(change.pairs) == 2  # the pair was found among those of the bundle
+    assert loaded.offers.stocks.tolist() == [7.0]
+
+
 def test_every_single_changed_byte_is_refused_with_the_files_name(saved: Path) -> None:
     rng = np.random.default_rng(1)
     for path in sorted(saved.iterdir()):
@@ -94,12 +113,12 @@ def test_a_manifest_that_is_none_is_refused(saved: Path, text: str) -> None:
         ModelBundle.load(saved)
 
 
-@pytest.mark.parametrize("other", [1, 99])
+@pytest.mark.parametrize("other", [1, 2, 99])
 def test_another_format_is_refused_with_what_to_do(saved: Path, other: int) -> None:
     content = json.loads((saved / MANIFEST_FILE).read_text())
     (saved / MANIFEST_FILE).write_text(json.dumps({**content, "format": other}))
 
-    with pytest.raises(CorruptBundle, match=f"format {other}, this version reads 2; train again"):
+    with pytest.raises(CorruptBundle, match=f"format {other}, this version reads 3; train again"):
         ModelBundle.load(saved)
 
 

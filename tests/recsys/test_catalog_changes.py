@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from recsys.catalog import Catalog
 from recsys.catalog_changes import Change, Names, changed
 from recsys.ids import ItemId, Vocabulary
-from recsys.items import Item
+from recsys.items import Attribute, Item, Offer
 from tests import catalogs
 
 N_OLD = 4
@@ -90,6 +91,28 @@ def test_change_of_stock_shares_all_but_what_it_changes() -> None:
     assert new.titles is old.titles
     assert new.vocabulary is old.vocabulary
     assert new.groups.primaries is old.groups.primaries
+
+
+def test_change_of_stock_shares_the_attributes() -> None:
+    red = Attribute("color", "red")
+    hat = Item(ItemId("i0"), "Hat", stock=2.0, attributes=(red,))
+    old = Catalog.of(Vocabulary.of(["i0"]), {0: hat})
+
+    new, _ = changed(old, Names.of(old), {0: Change(ItemId("i0"), replace(hat, stock=1.0))})
+
+    assert new.items.stocks.tolist() == [1.0]
+    assert new.attributes is old.attributes
+
+
+def test_change_of_an_offers_stock_is_told() -> None:
+    hat = Item(ItemId("i0"), "Hat", offers=(Offer("DE", 2.0, stock=7.0),))
+    old = Catalog.of(Vocabulary.of(["i0"]), {0: hat})
+    sold = replace(hat, offers=(Offer("DE", 2.0, stock=6.0),))
+
+    new, _ = changed(old, Names.of(old), {0: Change(ItemId("i0"), sold)})
+
+    assert (old.offers.stocks.tolist(), new.offers.stocks.tolist()) == ([7.0], [6.0])
+    assert new.offers.prices is old.offers.prices
 
 
 def test_text_that_is_the_bundles_again_is_kept_there_alone() -> None:

@@ -12,7 +12,7 @@ from recsys.bundle import ModelBundle
 from recsys.catalog import Catalog
 from recsys.events import Position
 from recsys.ids import ItemId, Vocabulary
-from recsys.items import Item
+from recsys.items import Attribute, Item
 from serving.overlay import CatalogOverlay
 from tests import catalogs, shop
 from tests.serving.registers import NOON, Register
@@ -130,3 +130,14 @@ def test_bytes_count_texts_and_columns_that_differ() -> None:
     overlay.take(register.items_behind(Position(0), 99))
 
     assert 10_000 < overlay.n_bytes() < 11_000
+
+
+def test_bytes_count_attributes_that_differ() -> None:
+    overlay, register = CatalogOverlay(shop.bundle()), Register()
+    poem = Attribute("poem", "x" * 10_000)
+    register.put(0, "bread", replace(shop.items()[0], attributes=(poem,)))
+
+    overlay.take(register.items_behind(Position(0), 99))
+
+    assert 10_000 < overlay.n_bytes() < 11_000
+    assert overlay.catalog.attributes.at(0) == [poem]

@@ -220,6 +220,7 @@ def test_what_is_said_of_an_item_is_read_whole_and_its_newest(tmp_path: Path) ->
     known = Item(ItemId("i3"), "Item 3", "Row 3", description="Holds tea", attributes=(said,))
     found = read.descriptions.take(np.array([3, 4], dtype=np.int32))
     assert found.hashes.tolist() == Descriptions.of([known]).hashes.tolist()
+    assert read.catalog.attributes.at(3) == [said]
     assert read.catalog.market_names.take(np.arange(2, dtype=np.int32)) == ["", "DE"]
     assert read.catalog.name(4) == "i4"
 

@@ -1,0 +1,1 @@
+"""The filter language: expressions over items, customers and contexts, compiled to masks."""
