@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -43,9 +44,13 @@ def wait_until(holds: Callable[[], Any], what: str) -> Any:
 
 @dataclass
 class DataFolder:
-    """A data folder of the tiny shop: its items are in the log, their rows those of its bundles."""
+    """A data folder of the tiny shop: its items are in the log, their rows those of its bundles.
+
+    program: the Python that a server of it runs, as the command `recsys`.
+    """
 
     path: Path
+    program: str = RECSYS
 
     @property
     def releases(self) -> Path:
@@ -105,7 +110,7 @@ class Server:
     @classmethod
     def start(cls, data: DataFolder, **more: str) -> Self:
         process = subprocess.Popen(
-            [sys.executable, "-c", RECSYS, "serve"],
+            [sys.executable, "-c", data.program, "serve"],
             env={**data.environment, **more},
             stderr=subprocess.PIPE,
             text=True,
@@ -128,8 +133,7 @@ class Server:
     @property
     def workers(self) -> list[int]:
         """The processes started by this one, as they are now."""
-        pid = self.process.pid
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return children_of(self.process.pid)
 
     @property
     def valkey(self) -> int:
@@ -163,6 +167,15 @@ class Server:
                 self.lines.append(json.loads(line))
             except ValueError:
                 self.lines.append({"event": "text", "text": line})
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the processes that any thread of a process has started; none of one that is gone."""
+    found = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(one) for one in listed.read_text().split()]
+    return found
 
 
 def alive(pid: int) -> bool:
