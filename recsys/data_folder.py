@@ -13,6 +13,9 @@ VARIABLE = "RECSYS_DATA_FOLDER"
 SETTINGS_FILE_VARIABLE = "RECSYS_SERVING_CONFIG"
 KEY = "data_folder"
 
+TRAINING_LOCK = "training.lock"
+"""File of a data folder that a training run holds locked from its first look at the lake."""
+
 
 def data_folder_of(given: Path | None, variables: Mapping[str, str]) -> Path:
     """Return the data folder that a server with this flag and environment has.

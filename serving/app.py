@@ -39,13 +39,20 @@ from serving.api.customer_servicer import CustomerServicer
 from serving.api.event_servicer import EventServicer
 from serving.api.interceptors import StatusInterceptor
 from serving.api.recommendation_servicer import RecommendationServicer
+from serving.api.server_options import SERVER_OPTIONS
 from serving.clock import utc_now
 from serving.customers import Customers
+from serving.erasure.asking import Erasures
+from serving.erasure.exporting import Exports
 from serving.erasure.gate import Gate
 from serving.erasure.ledger import Ledger
 from serving.erasure.mentions import TextGate
+from serving.erasure.places import Places
+from serving.erasure.secret import keys_of
 from serving.follow import CatalogFollower
+from serving.follow_customers import SETTLED_LOOKS, CustomerFollower
 from serving.ingest import Ingest
+from serving.log.customer_reads import CustomerReader
 from serving.log.sqlite_log import SqliteLog
 from serving.log.tail import LogTail
 from serving.metrics import (
@@ -63,8 +70,10 @@ from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
 from serving.snapshot import SnapshotKeeper
 from serving.state.address import parse_redis_url
-from serving.state.keys import Secret, StateKeys
+from serving.state.erasing import StateErasing
+from serving.state.keys import StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
+from serving.supervised import FromSupervisor
 from serving.telemetry import start_logging
 from serving.worker_pool import WORKER_SETTINGS
 
@@ -75,18 +84,6 @@ CATALOG = catalog_pb.DESCRIPTOR.services_by_name["CatalogService"].full_name
 CUSTOMERS = customer_pb.DESCRIPTOR.services_by_name["CustomerService"].full_name
 EVENTS = event_pb.DESCRIPTOR.services_by_name["EventService"].full_name
 
-# Workers share the port. Idle connections of a storefront live long: dead ones are noticed by
-# pings from here, and pings of clients are welcome every 10 seconds.
-SERVER_OPTIONS = [
-    ("grpc.so_reuseport", 1),
-    ("grpc.keepalive_time_ms", 60_000),
-    ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    # Ten thousand items of three kilobytes; gRPC's own limit is 4 MiB.
-    ("grpc.max_receive_message_length", 32 << 20),
-]
-
 
 class Worker:
     """One gRPC server with everything behind it."""
@@ -94,15 +91,15 @@ class Worker:
     def __init__(self, settings: ServingSettings) -> None:
         self._settings = settings
         self._registry = Registry()
-        self._supervisor = _FromSupervisor()
-        keys = StateKeys(Secret.load_or_create(settings.secret_file))
+        self._supervisor = FromSupervisor()
+        keys = keys_of(settings)
         self._store = _store_of(settings, keys, self._registry)
         self._event_metrics = EventMetrics.of(self._registry)
         self._take_in(keys)
         self._follow_what_is_served()
         recommender = Recommender(
             self._keeper,
-            self._store,
+            self._customers_followed,
             keys,
             chance=secrets.token_bytes,
             batch_size=settings.batch_size,
@@ -116,7 +113,23 @@ class Worker:
         """Wire what takes in events and what is said of customers; nobody erased comes back."""
         ledger = Ledger(self._settings.erasure_ledger_file)
         self._log = SqliteLog(self._settings.log_file, clock=utc_now, gate=Gate(ledger, keys))
-        self._customers = Customers(self._log, self._store, keys)
+        places = Places.of(self._settings)
+        address = parse_redis_url(self._settings.redis_url)
+        erasing = StateErasing(self._store, address, keys)
+        self._erasures = Erasures(places, keys, erasing, clock=utc_now)
+        self._customers = Customers(
+            self._log,
+            self._store,
+            keys,
+            being_erased=self._erasures.under_way,
+            settle_s=SETTLED_LOOKS * self._settings.follow_interval_s,
+        )
+        self._customers_followed = CustomerFollower(
+            self._store,
+            keys,
+            lambda: CustomerReader(self._settings.log_file),
+            interval_s=self._settings.follow_interval_s,
+        )
         self._ingest = Ingest(
             self._log,
             self._store,
@@ -148,13 +161,19 @@ class Worker:
     async def run(self) -> None:
         """Serve until told to stop, then finish the calls under way."""
         await self._stop_when_told()
+        await self._customers_followed.look()
         await self._keeper.check()
         await self._say_health()
         # Not before the release is loaded: the system hands connections to a port once it is open.
         self._server.add_insecure_port(self._settings.address)
         await self._server.start()
         self._report()
-        works = (self._follow(), self._follow_catalog(), self._keep_watching())
+        works = (
+            self._follow(),
+            self._follow_catalog(),
+            self._customers_followed.keep_looking(),
+            self._keep_watching(),
+        )
         beside = [asyncio.create_task(work) for work in works]
         await self._supervisor.stop.wait()
         for task in beside:
@@ -172,7 +191,11 @@ class Worker:
         catalog_grpc.add_CatalogServiceServicer_to_server(CatalogServicer(self._log), server)
         customer_grpc.add_CustomerServiceServicer_to_server(
             CustomerServicer(
-                self._customers, utc_now, unless_stated=self._settings.allowed_unless_refused
+                self._customers,
+                utc_now,
+                erasures=self._erasures,
+                exports=Exports(self._settings),
+                unless_stated=self._settings.allowed_unless_refused,
             ),
             server,
         )
@@ -227,6 +250,7 @@ class Worker:
         await self._health.enter_graceful_shutdown()
         await self._server.stop(self._settings.grace_s)
         await self._follower.close()
+        await self._customers_followed.close()
         await self._log.close()
         await self._store.close()
         log.info("worker stopped", **totals(self._registry))
@@ -241,28 +265,6 @@ def _store_of(settings: ServingSettings, keys: StateKeys, registry: Registry) ->
     )
     address = parse_redis_url(settings.redis_url)
     return RedisStateStore(address, keys, timeouts, metrics=StateMetrics.of(registry))
-
-
-class _FromSupervisor(asyncio.Protocol):
-    """What the supervisor says through the pipe, in lines of JSON.
-
-    stop: set when the pipe closes, which it does when the supervisor ends, however that happens.
-    behind: whether the store does not take what is acknowledged.
-    """
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.behind = False
-        self._begun = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Take in whole lines; the newest counts."""
-        *lines, self._begun = (self._begun + data).split(b"\n")
-        if lines:
-            self.behind = orjson.loads(lines[-1])["behind"]
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.stop.set()
 
 
 async def serve(settings: ServingSettings) -> None:

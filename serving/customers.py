@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from recsys.customers import (
     ConsentStatement,
     CustomerChange,
     Identifier,
+    LinkChange,
     Purpose,
     identifiers_of,
 )
@@ -42,6 +44,9 @@ log = structlog.get_logger("serving.customers")
 
 MOST_TRACES = 50
 UNSUBSCRIBED = "unsubscribe event"
+
+BeingErased = Callable[[Iterable[Identifier]], frozenset[Identifier]]
+"""Returns whose erasure is noted while the register still holds them. Raises Unavailable."""
 
 
 class CustomerStates(Protocol):
@@ -112,25 +117,47 @@ class Customers:
     """Changes customers, and finds them. Every method raises Unavailable.
 
     What the register holds is acknowledged: with the store away, profiles are applied later by the
-    supervisor, and until then the store says nothing of anybody.
+    supervisor. Until then whoever they are about is nobody to answers, once every worker has seen
+    the change in the log.
+
+    settle_s: how long that may take; a change that the store has not taken is acknowledged after.
     """
 
-    def __init__(self, register: CustomerRegister, states: CustomerStates, keys: StateKeys) -> None:
+    def __init__(
+        self,
+        register: CustomerRegister,
+        states: CustomerStates,
+        keys: StateKeys,
+        *,
+        being_erased: BeingErased,
+        settle_s: float = 0.0,
+    ) -> None:
         self._register = register
         self._states = states
         self._keys = keys
+        self._being_erased = being_erased
+        self._settle_s = settle_s
 
     async def change(self, changes: Sequence[CustomerChange]) -> CustomersChanged:
         """Make the changes that may be made; they are durable, and count in the next answer."""
         done = await self._register.change_customers(changes)
         touching = [one for one in changes if not isinstance(one, AttributeChange)]
         if touching:
-            await self._apply(await self._register.profiles_of(identifiers_of(touching)))
+            applied = await self._apply(await self._register.profiles_of(identifiers_of(touching)))
+            if not applied and any(map(_changes_answers, touching)):
+                await asyncio.sleep(self._settle_s)
         return done
 
     async def find(self, identifier: Identifier) -> FoundCustomer:
-        """Return the customer with an identifier, of whom perhaps nothing else is known."""
+        """Return the customer with an identifier, of whom perhaps nothing else is known.
+
+        While somebody is erased who is linked with it, nothing else is told.
+        """
         registered = await self._register.customer_of(identifier)
+        going = self._being_erased(registered.identifiers)
+        if going:
+            registered = RegisteredCustomer((identifier,), (), Consents(), {})
+        partly = bool(going) and identifier not in going
         state, degraded = await self._state(registered)
         activity = Activity.of(state)
         return FoundCustomer(
@@ -138,14 +165,17 @@ class Customers:
             registered.consents.joined(unsubscriptions_of(state)),
             activity,
             await self._register.item_names(activity.rows()),
-            degraded,
+            degraded or partly,
         )
 
-    async def _apply(self, profiles: Sequence[CustomerProfile]) -> None:
+    async def _apply(self, profiles: Sequence[CustomerProfile]) -> bool:
+        """Return whether the store has taken the profiles."""
         try:
             await self._states.apply_profiles(profiles)
         except Unavailable as error:
             log.warning("profiles wait for the store", reason=error.reason)
+            return False
+        return True
 
     async def _state(self, registered: RegisteredCustomer) -> tuple[UserState, bool]:
         """Return what the customer did under all identifiers, and whether that may lack some."""
@@ -155,6 +185,13 @@ class Customers:
         except Unavailable:
             return UserState.unknown(), True
         return state, self._states.incomplete
+
+
+def _changes_answers(change: CustomerChange) -> bool:
+    """Return whether answers rest on what a change is about, as they do not on e-mail."""
+    if isinstance(change, ConsentChange):
+        return change.statement.purpose is Purpose.PERSONALISE
+    return isinstance(change, LinkChange)
 
 
 def refusals_in(events: Iterable[Event]) -> list[ConsentChange]:

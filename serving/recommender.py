@@ -192,10 +192,10 @@ class Recommender:
             self._metrics.degraded.inc(len(queries))
             log.debug("states unknown", reason=error.reason)
             return [_Asked(query, Known.nobody(), STATE_UNAVAILABLE) for query in queries]
-        degraded = STATE_BEHIND if self._store.incomplete or self._behind() else ""
-        if degraded:
-            self._metrics.degraded.inc(len(queries))
-        return [_Asked(*pair, degraded) for pair in zip(queries, known, strict=True)]
+        behind = self._store.incomplete or self._behind()
+        said = [STATE_BEHIND if behind or not one.told else "" for one in known]
+        self._metrics.degraded.inc(len(said) - said.count(""))
+        return [_Asked(*asked) for asked in zip(queries, known, said, strict=True)]
 
     def _answered(
         self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Asked]

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from recsys.errors import Unavailable
 from serving.catch_up import CatchUp
 from serving.erasure.gate import gate_of
+from serving.erasure.secret import keys_of
 from serving.lock import DATA_FOLDER_TAKEN, DataFolderLock
 from serving.settings import ServingSettings
-from serving.state.keys import Secret, StateKeys
+from serving.state.keys import StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state_server import StateServer
 
@@ -48,7 +49,7 @@ async def state_for_job(settings: ServingSettings) -> AsyncIterator[JobState]:
     """Give the states, and stop at the end an embedded server that had to be started for it."""
     with ExitStack() as stack:
         alone = _takes_folder(settings, stack)
-        keys = StateKeys(Secret.load_or_create(settings.secret_file))
+        keys = keys_of(settings)
         server = await StateServer.found(settings)
         patience = RedisSettings(
             read_timeout_ms=READ_TIMEOUT_MS,

@@ -18,6 +18,7 @@ from serving.clock import utc_now
 from serving.erasure.gate import gate_of
 from serving.erasure.job import Eraser, Live, Threads
 from serving.erasure.places import Places
+from serving.erasure.secret import keys_of
 from serving.lock import DataFolderLock
 from serving.metrics import Registry, UpkeepMetrics, totals
 from serving.metrics_endpoint import (
@@ -31,7 +32,6 @@ from serving.port import held_port
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
 from serving.state.erasing import StateErasing
-from serving.state.keys import Secret, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state_server import StateServer
 from serving.telemetry import Announce
@@ -160,7 +160,7 @@ async def _upkeep(
     settings: ServingSettings, server: StateServer, announce: Announce, metrics: UpkeepMetrics
 ) -> AsyncIterator[Upkeep]:
     """Give the upkeep of a data folder over an open log, lake and store."""
-    keys = StateKeys(Secret.load_or_create(settings.secret_file))
+    keys = keys_of(settings)
     store = RedisStateStore(server.address, keys, RedisSettings(connections=8))
     gate = gate_of(settings)
     try:

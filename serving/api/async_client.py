@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import cycle
 from types import TracebackType
@@ -18,7 +18,12 @@ from recsys.customers import ConsentChange, Identifier
 from recsys.events import Event
 from recsys.items import Item, OfferUpdate
 from recsys.query import Recommendation
-from serving.api import catalog_client_codec, client_codec, customer_client_codec
+from serving.api import (
+    catalog_client_codec,
+    client_codec,
+    customer_client_codec,
+    erasure_client_codec,
+)
 from serving.api.catalog_client_codec import CatalogPage, CatalogResult
 from serving.api.channels import (
     CHANNEL_OPTIONS,
@@ -28,6 +33,12 @@ from serving.api.channels import (
 )
 from serving.api.client_codec import Asked
 from serving.api.customer_client_codec import CustomersResult, KnownCustomer, Link
+from serving.api.erasure_client_codec import (
+    EXPORT_TIMEOUT_MS,
+    AskedErasure,
+    Erasure,
+    ErasuresPage,
+)
 from serving.ingest import WriteResult
 
 Response = TypeVar("Response")
@@ -156,6 +167,47 @@ class Client:
         request = customer_client_codec.encode_consents(changes)
         response = await self._call(next(self._customers).SetConsents, request)
         return customer_client_codec.decode_changed(response)
+
+    async def erase_customer(
+        self, identifier: Identifier, *, only_this_identifier: bool = False
+    ) -> AskedErasure:
+        """Erase a customer for good, everywhere, under all linked identifiers unless told not to.
+
+        Answers know nobody at once; `get_erasure` tells when it is through everywhere.
+        """
+        request = erasure_client_codec.encode_erase(identifier, alone=only_this_identifier)
+        response = await self._call(next(self._customers).EraseCustomer, request)
+        return erasure_client_codec.decode_asked(response)
+
+    async def get_erasure(self, erasure_id: str) -> Erasure:
+        """Return what became of an erasure so far. Raises NotFound for an id of none."""
+        request = erasure_client_codec.encode_named(erasure_id)
+        response = await self._call(next(self._customers).GetErasure, request)
+        return erasure_client_codec.decode_erasure(response)
+
+    async def list_erasures(self, page_token: str = "", *, page_size: int = 0) -> ErasuresPage:
+        """Return one page of erasures, newest first; page_size 0 means 100, at most 1,000."""
+        request = erasure_client_codec.encode_page(page_token, page_size)
+        response = await self._call(next(self._customers).ListErasures, request)
+        return erasure_client_codec.decode_page(response)
+
+    async def export_customer(
+        self, identifier: Identifier, *, timeout_ms: float = EXPORT_TIMEOUT_MS
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield everything known of a customer: one JSON document, in parts to be joined.
+
+        timeout_ms: in place of the client's, waiting for other exports included. Whoever stops
+        early closes the iterator. After an error what came is no whole document.
+        """
+        request = erasure_client_codec.encode_export(identifier)
+        call = next(self._customers).ExportCustomer(request, timeout=timeout_ms / 1_000)
+        try:
+            async for response in call:
+                yield response.chunk
+        except grpc.RpcError as error:
+            raise error_of_call(error) from None
+        finally:
+            call.cancel()  # does nothing where it has ended
 
     async def close(self) -> None:
         """Close every connection; calls under way are cancelled."""

@@ -12,9 +12,13 @@ DEFAULT_CHANNELS = 4
 DEFAULT_TIMEOUT_MS = 1_000.0
 
 # All of these may be repeated safely: events are idempotent by event_id, and of an item, a link, an
-# attribute and a consent what was said last holds.
+# attribute and a consent what was said last holds; who is erased twice is erased. An export takes
+# long, so whoever asked decides whether to ask again.
 RETRIES = {
     "methodConfig": [
+        {
+            "name": [{"service": "recsys.v1.CustomerService", "method": "ExportCustomer"}],
+        },
         {
             "name": [
                 {"service": "recsys.v1.RecommendationService", "method": "Recommend"},
@@ -29,7 +33,7 @@ RETRIES = {
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE"],
             },
-        }
+        },
     ]
 }
 

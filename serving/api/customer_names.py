@@ -16,6 +16,13 @@ PURPOSE_NUMBERS: dict[Purpose, pb.Purpose.ValueType] = {
 }
 PURPOSES_BY_NUMBER = {number: purpose for purpose, number in PURPOSE_NUMBERS.items()}
 
+STORE_NUMBERS: dict[str, pb.StoreKind.ValueType] = {
+    name.removeprefix("STORE_KIND_").lower(): number
+    for name, number in pb.StoreKind.items()
+    if number
+}
+"""By the name that a receipt has for the store."""
+
 MAIL_STEPS: dict[EventType, pb.MailStep.ValueType] = {
     EventType.EMAIL_SENT: pb.MAIL_STEP_SENT,
     EventType.EMAIL_OPENED: pb.MAIL_STEP_OPENED,

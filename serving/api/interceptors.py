@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from inspect import isasyncgenfunction
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
@@ -18,12 +20,13 @@ from serving.telemetry import described
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
+Ended = TypeVar("Ended")
 
 log = structlog.get_logger("serving.api")
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
-    """Gives each error its status, counts and times every unary call and logs it in one line."""
+    """Gives each error its status; counts, times and logs every call of one request."""
 
     def __init__(self, metrics: CallMetrics) -> None:
         self._metrics = metrics
@@ -35,39 +38,69 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
-        """Return the method's handler with this interceptor around it; streams pass as they are."""
+        """Return the method's handler with this interceptor around it; other kinds stay bare."""
         handler: Any = await continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
-            return handler  # type: ignore[no-any-return]  # handlers are not typed
-        call = _Call(handler_call_details.method, handler.unary_unary, self._metrics)
-        return grpc.unary_unary_rpc_method_handler(
-            call.run,  # gRPC awaits functions only, not objects that can be called
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        guard = _Guard(handler_call_details.method, self._metrics)
+        # gRPC awaits functions only, not objects that can be called.
+        if handler is not None and handler.unary_unary is not None:
+            call = _Call(guard, handler.unary_unary).run
+            return grpc.unary_unary_rpc_method_handler(call, *_codecs(handler))
+        if handler is not None and isasyncgenfunction(handler.unary_stream):
+            stream = _Stream(guard, handler.unary_stream).run
+            return grpc.unary_stream_rpc_method_handler(stream, *_codecs(handler))
+        return handler  # type: ignore[no-any-return]  # handlers are not typed
 
 
 class _Call(Generic[Request, Response]):
-    """One method, guarded."""
+    """One method that answers once, guarded."""
 
     def __init__(
-        self,
-        method: str,
-        behaviour: Callable[[Request, Any], Awaitable[Response]],
-        metrics: CallMetrics,
+        self, guard: _Guard, behaviour: Callable[[Request, Any], Awaitable[Response]]
     ) -> None:
-        self._method = method
+        self._guard = guard
         self._behaviour = behaviour
-        self._metrics = metrics
 
     async def run(self, request: Request, context: Any) -> Response:
+        return await self._guard.ended(self._behaviour(request, context), context)
+
+
+class _Stream(Generic[Request, Response]):
+    """One method that answers in parts, guarded. It has ended when the call has, however that was.
+
+    gRPC itself would leave it to the garbage collector to end a method whose caller is gone.
+    """
+
+    def __init__(
+        self, guard: _Guard, behaviour: Callable[[Request, Any], AsyncGenerator[Response, None]]
+    ) -> None:
+        self._guard = guard
+        self._behaviour = behaviour
+
+    async def run(self, request: Request, context: Any) -> None:
+        await self._guard.ended(self._written(request, context), context)
+
+    async def _written(self, request: Request, context: Any) -> None:
+        async with aclosing(self._behaviour(request, context)) as responses:
+            async for response in responses:
+                await context.write(response)
+
+
+class _Guard:
+    """Gives the errors of one method their status, and records its calls."""
+
+    def __init__(self, method: str, metrics: CallMetrics) -> None:
+        self._method = method
+        self._metrics = metrics
+
+    async def ended(self, call: Awaitable[Ended], context: Any) -> Ended:
+        """Return what a call comes to."""
         started = perf_counter()
         fault: dict[str, str] = {}
         code = "CANCELLED"
         try:
-            response = await self._behaviour(request, context)
+            result = await call
             code = "OK"
-            return response
+            return result
         except grpc.aio.AbortError:
             code = _code_name(context.code())
             raise
@@ -87,6 +120,11 @@ class _Call(Generic[Request, Response]):
         self._metrics.ended(self._method, code, seconds)
         level = {"OK": log.debug, "INTERNAL": log.error}.get(code, log.info)
         level("call", method=self._method, status=code, ms=round(seconds * 1000, 2), **fault)
+
+
+def _codecs(handler: Any) -> tuple[Any, Any]:
+    """Return what reads the requests of a handler, and what writes its responses."""
+    return handler.request_deserializer, handler.response_serializer
 
 
 def _code_name(code: Any) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +61,8 @@ def export(
             found = await running.export(home, identifier, out, utc_now())
         typer.echo(
             f"{out}: {found.identifiers:,} identifiers, {found.events:,} events, "
-            f"{found.rejected:,} rejected events, {found.picks:,} lines of campaigns"
+            f"{found.rejected:,} rejected events, {found.rejected_rows:,} rejected rows of "
+            f"imports, {found.picks:,} lines of campaigns"
         )
 
     asyncio.run(job())
@@ -98,16 +99,12 @@ def erasures(
 
     Example: recsys customers erasures
     """
+    from serving.erasure.asking import receipts_of
     from serving.erasure.ledger import Ledger
     from serving.erasure.places import Places
-    from serving.erasure.receipts import Receipt, Receipts
 
     places = Places.of(read_settings(data_folder=data_folder))
-    receipts = Receipts(places.receipts)
-    found = [
-        receipts.read(entry.erasure_id) or Receipt.begun(entry)
-        for entry in Ledger(places.ledger).entries()
-    ]
+    found = receipts_of(places, Ledger(places.ledger).entries())
     if as_json:
         typer.echo(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
         return
@@ -147,16 +144,57 @@ def verify_erasure(
         raise typer.Exit(LEFT)
 
 
+@customers_app.command(name="reapply-erasures")
+def reapply_erasures(data_folder: DataFolder = None) -> None:
+    """Do every erasure again, after files were put back from a backup.
+
+    Example: recsys customers reapply-erasures
+
+    A server that starts notices a log, a lake or a Redis of before an erasure by itself. Rejects,
+    campaign files, models and records of trainings that come back alone tell nothing: for those
+    there is this. Works with or without a running server.
+    """
+    start_logging("warning")
+    receipts = asyncio.run(_reapplied(read_settings(data_folder=data_folder)))
+    left = [one for one in receipts if not one.finished]
+    typer.echo(f"{len(receipts):,} erasures are done again, {len(left):,} of them open")
+    if left:
+        typer.echo("open ones: see `recsys customers erasures`")
+
+
+async def _reapplied(settings: ServingSettings) -> Sequence[Receipt]:
+    from serving.erasure import again, running  # not at the top: they load engines
+    from serving.erasure.asking import receipts_of
+    from serving.erasure.ledger import Ledger
+
+    async with running.home_of(settings) as home:
+        entries = Ledger(home.places.ledger).entries()
+        with _progress() as shown:
+
+            def told(store: str) -> None:
+                shown(f"erasing: {store}", 0, 1)
+
+            if home.alone:
+                async with running.eraser_alone(home, utc_now) as eraser:
+                    await eraser.run(told, again=True)
+            elif entries:
+                request = again.AgainRequest(home.places.receipts)
+                wish = request.ask()
+                await again.wait_until_met(request, wish, told=told, wait_s=LONGEST_WAIT_S)
+        return receipts_of(home.places, entries)
+
+
 async def _erased(
     settings: ServingSettings, identifier: Identifier, *, only_this: bool, yes: bool
 ) -> Receipt:
-    from serving.erasure import running  # not at the top: it loads the engines of the lake
+    from serving.erasure import asking, running  # not at the top: they load engines
 
     async with running.home_of(settings) as home:
-        members = running.customer_of(home.places, identifier, alone=only_this)
+        members = asking.customer_of(home.places, identifier, alone=only_this)
         if not yes:
             typer.confirm(_question(members), abort=True)
-        entry = running.ask(home, members, now=utc_now(), alone=only_this)
+        now = utc_now()
+        entry = asking.ask(home.places, members, keys=home.keys, now=now, alone=only_this)
         with _progress() as shown:
 
             def told(store: str) -> None:

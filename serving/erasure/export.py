@@ -6,6 +6,7 @@ import csv
 import gzip
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,15 +27,16 @@ from recsys.state import (
     rows_of_entries,
 )
 from serving.erasure.places import Places
+from serving.erasure.rejected_rows import owner_of, rejected_rows
 from serving.erasure.text_files import files_of_lines
 from serving.lake.of_customer import customer_rows, events_of
 from serving.log.customer_reads import CustomerReader
 from serving.log.customer_register import RegisteredCustomer
-from serving.log.event_log import Rejected
 from serving.log.tail import LogTail
 from serving.quarantine import document_of, kept_oldest_first
+from serving.state.keys import StateKeys
+from serving.state.redis_store import RedisStateStore
 
-_FIELDS = {kind: f"{kind.value}_id" for kind in (IdKind.USER, IdKind.VISITOR, IdKind.SESSION)}
 _OPTIONS = orjson.OPT_APPEND_NEWLINE
 
 Document = Mapping[str, Any]
@@ -48,6 +50,7 @@ class Exported:
     events: int
     rejected: int
     picks: int
+    rejected_rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,28 @@ class Held:
     states: Mapping[Identifier, UserState]
 
 
-def write_export(places: Places, held: Held, out: Path, *, now: datetime) -> Exported:
-    """Write the file, whole or not at all; nobody else is in it. Memory stays bounded.
+async def held_of(
+    places: Places, identifier: Identifier, *, store: RedisStateStore, keys: StateKeys
+) -> Held:
+    """Return what register and store tell of a customer. Raises Unavailable."""
+    with closing(CustomerReader(places.log_file)) as reader:
+        customer = reader.customer_of(identifier)
+    asked = [[keys.customer(one.kind, one.value)] for one in customer.identifiers]
+    states = zip(customer.identifiers, await store.read(asked), strict=True)
+    return Held(customer, {one: state for one, state in states if state})
 
-    An event, a rejected one too, is the customer's where the first of its user, visitor and session
-    is one of the customer's identifiers. Raises Unavailable.
+
+def write_export(places: Places, held: Held, out: Path, *, now: datetime) -> Exported:
+    """Write the document into a file for its owner alone, whole or not at all.
+
+    Raises Unavailable.
     """
     draft = out.with_name(f".{out.name}.{os.getpid()}.draft")
     descriptor = -1
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb") as file:
-            exported = _written(file, places, held, now)
+            exported = write_document(file, places, held, now=now)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(out)
@@ -86,7 +99,13 @@ def write_export(places: Places, held: Held, out: Path, *, now: datetime) -> Exp
     return exported
 
 
-def _written(file: BinaryIO, places: Places, held: Held, now: datetime) -> Exported:
+def write_document(file: BinaryIO, places: Places, held: Held, *, now: datetime) -> Exported:
+    """Write the document; nobody else is in it. Memory stays bounded.
+
+    An event, a rejected one too, is the customer's where the first of its user, visitor and session
+    is one of the customer's identifiers; `rejected_rows` says whose a row of an import is. Raises
+    Unavailable, and OSError of the file.
+    """
     identifiers = held.customer.identifiers
     tail, reader = LogTail(places.log_file), CustomerReader(places.log_file)
     try:
@@ -95,11 +114,12 @@ def _written(file: BinaryIO, places: Places, held: Held, now: datetime) -> Expor
         events = _list(file, "events", events_of(tail, places.lake, identifiers))
         rejected = _list(file, "rejected_events", _rejected(tail, identifiers))
         picks = _list(file, "campaigns", _picks(places, identifiers))
+        rows = _list(file, "rejected_rows", rejected_rows(places.texts["rejects"], identifiers))
         file.write(b"}\n")
     finally:
         tail.close()
         reader.close()
-    return Exported(len(identifiers), events, rejected, picks)
+    return Exported(len(identifiers), events, rejected, picks, rows)
 
 
 def _begin(file: BinaryIO, held: Held, reader: CustomerReader, now: datetime) -> None:
@@ -160,16 +180,8 @@ def _entries(entries: Entries, reader: CustomerReader) -> list[Document]:
 def _rejected(tail: LogTail, identifiers: Sequence[Identifier]) -> Iterator[Document]:
     """Yield the rejected events that are the customer's, as far as they say whose they are."""
     own = set(identifiers)
-    return (document_of(one) for one in kept_oldest_first(tail) if _owner(one) in own)
-
-
-def _owner(rejected: Rejected) -> Identifier | None:
-    event = document_of(rejected)["event"]
-    if isinstance(event, dict):
-        for kind, name in _FIELDS.items():
-            if event.get(name):
-                return Identifier(kind, str(event[name]))
-    return None
+    documents = map(document_of, kept_oldest_first(tail))
+    return (one for one in documents if owner_of(one["event"]) in own)
 
 
 def _picks(places: Places, identifiers: Sequence[Identifier]) -> Iterator[Document]:

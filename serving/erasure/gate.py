@@ -16,10 +16,11 @@ from recsys.customers import (
     IdKind,
 )
 from serving.erasure.ledger import Entry, Ledger, hash_of
+from serving.erasure.secret import keys_of
 from serving.log.records import NEWLINE, Lines
 from serving.settings import ServingSettings
 from serving.state.changes import PackedEvents
-from serving.state.keys import Secret, StateKeys
+from serving.state.keys import StateKeys
 
 NOT_IN_THE_LOG = 1 << 62
 """Position of what has none yet: its time alone says whether it is gone."""
@@ -144,5 +145,5 @@ class Gate:
 
 def gate_of(settings: ServingSettings) -> Gate:
     """Return the gate of a shop, for one thread."""
-    keys = StateKeys(Secret.load_or_create(settings.secret_file))
+    keys = keys_of(settings)
     return Gate(Ledger(settings.erasure_ledger_file), keys)

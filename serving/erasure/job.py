@@ -12,17 +12,14 @@ from typing import Protocol, TypeVar
 from recsys.erasures import ErasureMark
 from recsys.errors import RecsysError
 from serving.clock import Clock
+from serving.erasure.again import AgainRequest, lake_done, log_done
 from serving.erasure.gate import Erased
 from serving.erasure.ledger import Entry, Ledger
 from serving.erasure.mentions import Mentioned
 from serving.erasure.places import Places
-from serving.erasure.receipts import MODELS, Receipt, Receipts, Removed
+from serving.erasure.receipts import LAKE, LOG, MODELS, STATE, Receipt, Receipts, Removed
 from serving.erasure.text_files import drafts_under_way, erase_lines, files_of_lines
-from serving.erasure.trained import (
-    learned_before,
-    remove_copies_before,
-    remove_learned_before,
-)
+from serving.erasure.trained import remove_models
 from serving.lake.erasing import erase_rows
 from serving.lake.lake import said_as_lake_unavailable
 from serving.lake.spill import spill_folder
@@ -31,7 +28,6 @@ from serving.state.erasing import StateErasing
 from serving.state.keys import StateKeys
 from serving.state.redis_store import RedisStateStore
 
-STATE, LOG, LAKE = "state", "log", "lake"
 _FRESH_S = 600
 """As long after an erasure was asked for, nobody new is expected under its ids."""
 
@@ -107,6 +103,7 @@ class Eraser:
         self._clock = clock
         self._ledger = Ledger(places.ledger)
         self._receipts = Receipts(places.receipts)
+        self._request = AgainRequest(places.receipts)
         self._held: dict[str, Receipt] = {}
         self._marks: dict[str, int] = {}
 
@@ -114,14 +111,20 @@ class Eraser:
         """Do what is owed, and return the receipts of what was done or is still open.
 
         The first time the stores are asked what they have seen; later only receipts count, which
-        are held, so it may be called each second. again: do everything of the whole ledger, as
-        after parts of a backup were put back. Raises Unavailable where ledger or receipts cannot be
-        used.
+        are held, so it may be called each second. again: do everything of the whole ledger, which
+        an `AgainRequest` asks for, too; so does a log or a lake that came back from a backup, since
+        what came with it cannot say how old it is. Raises Unavailable where ledger or receipts
+        cannot be used.
         """
         entries = list(self._ledger.entries())
         if not entries:
             return []
-        self._marks = self._marks or await self._asked()
+        if not self._marks:
+            self._ledger.note_check(self._keys)
+            self._marks = await self._asked()
+            again = again or self._came_back(entries)
+        wish = self._request.pending()
+        again = again or bool(wish)
         touched: dict[int, Entry] = {}
         moved: dict[int, Entry] = {}
         for store, work in self._steps():
@@ -134,6 +137,7 @@ class Eraser:
         if moved:
             await asyncio.sleep(self._threads.settle_s)
             await self._do(STATE, list(moved.values()), self._from_state)
+        self._request.meet(wish)
         return [self._close(touched[number]) for number in sorted(touched)]
 
     def _steps(self) -> Sequence[tuple[str, _Work]]:
@@ -151,12 +155,21 @@ class Eraser:
         seen = self._marks.get(store, entries[-1].number)
         return [one for one in entries if one.number > seen or self._receipt(one).lacks(store)]
 
+    def _came_back(self, entries: Sequence[Entry]) -> bool:
+        """Return whether log or lake lack an erasure that was done there."""
+        stores = (LOG, LAKE) if self._places.lake.is_dir() else (LOG,)
+        return any(
+            one.number > self._marks[store] and not self._receipt(one).lacks(store)
+            for one in entries
+            for store in stores
+        )
+
     async def _asked(self) -> dict[str, int]:
         """Return which erasure each store has seen last; those that cannot say it, none."""
         return {
             STATE: await _known(self._live.erasing.done()),
-            LOG: await _known(self._threads.archive(lambda: _log_done(self._places))),
-            LAKE: await _known(self._threads.archive(lambda: _lake_done(self._places))),
+            LOG: await _known(self._threads.archive(lambda: log_done(self._places))),
+            LAKE: await _known(self._threads.archive(lambda: lake_done(self._places))),
         }
 
     async def _do(self, store: str, entries: Sequence[Entry], work: _Work) -> None:
@@ -253,14 +266,9 @@ class Eraser:
         return work
 
     async def _from_models(self, erased: Erased) -> _Outcome:
-        number, removed = erased.entries[-1].number, Counter[int]()
-        gone = await asyncio.to_thread(remove_learned_before, self._places.releases, number)
-        old = learned_before(self._places.releases, number)
-        if not old:
-            copies = remove_copies_before(self._places.artifacts, number)
-            removed.update(dict.fromkeys(range(len(erased.entries)), len(gone) + copies))
-        left = f"to be replaced by `recsys train`: {', '.join(old)}" if old else ""
-        return _Outcome(removed, left)
+        number = erased.entries[-1].number
+        gone, left = await asyncio.to_thread(remove_models, self._places, number)
+        return _Outcome(Counter(dict.fromkeys(range(len(erased.entries)), gone)), left)
 
 
 def _told(store: str, outcome: _Outcome, place: int, started: datetime, now: datetime) -> Removed:
@@ -273,18 +281,6 @@ async def _known(asked: Awaitable[int]) -> int:
         return await asked
     except RecsysError:
         return 0
-
-
-def _lake_done(places: Places) -> int:
-    return ErasureMark.read(places.lake).done
-
-
-def _log_done(places: Places) -> int:
-    log = LogErasing(places.log_file)
-    try:
-        return log.done()
-    finally:
-        log.close()
 
 
 def _said(steps: Steps) -> Steps:

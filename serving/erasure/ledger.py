@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from serving.log.records import microseconds
 from serving.state.keys import StateKeys, hash_in
 
 _NEWLINE = b"\n"
+_CHECK = re.compile(rb'\{"check":"([0-9a-f]{32})"\}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,9 @@ class Entry:
 class Ledger:
     """Reads and adds to the ledger in one file; any process may add.
 
-    What is read is kept until the file changes. Every method raises Unavailable.
+    What is read is kept until the file changes. Before the first entry stands what tells the secret
+    of its hashes from another; one of an earlier version gets it later. Every method raises
+    Unavailable.
     """
 
     def __init__(self, path: Path) -> None:
@@ -90,18 +94,37 @@ class Ledger:
         position: Position,
         alone: bool = False,
     ) -> Entry:
-        """Note an erasure durably and return it. now: UTC."""
+        """Note an erasure durably and return it. now: UTC.
+
+        Raises ValueError where the ledger is of another secret.
+        """
         hashes = tuple(sorted(hash_of(one, keys).hex() for one in identifiers))
         with _explained(self._path), _locked(self._path) as file:
+            if not self.is_of(keys):
+                raise ValueError(f"{self._path} is of another secret")
             last = max((one.number for one in _read(self._path)), default=0)
             number = max(last + 1, microseconds(now))
             entry = Entry(number, uuid4().hex, now, position, hashes, alone)
-            torn = file.tell() and not self._path.read_bytes().endswith(_NEWLINE)
-            os.write(file.fileno(), (_NEWLINE if torn else b"") + entry.to_json() + _NEWLINE)
-            os.fsync(file.fileno())
-        with _explained(self._path):
-            synced(self._path.parent)
+            checked = [] if _checks(self._path) else [_check_line(keys)]
+            self._append(file, [*checked, entry.to_json()])
         return entry
+
+    def note_check(self, keys: StateKeys) -> None:
+        """Note durably which secret its hashes are of, where it does not say so yet."""
+        with _explained(self._path), _locked(self._path) as file:
+            if not _checks(self._path):
+                self._append(file, [_check_line(keys)])
+
+    def _append(self, file: Any, lines: Sequence[bytes]) -> None:
+        torn = file.tell() and not self._path.read_bytes().endswith(_NEWLINE)
+        os.write(file.fileno(), _NEWLINE.join([*([b""] if torn else []), *lines, b""]))
+        os.fsync(file.fileno())
+        synced(self._path.parent)
+
+    def is_of(self, keys: StateKeys) -> bool:
+        """Return whether its hashes are of this secret, as far as it says so."""
+        with _explained(self._path):
+            return _checks(self._path) <= {keys.check}
 
 
 def hash_of(identifier: Identifier, keys: StateKeys) -> bytes:
@@ -115,12 +138,25 @@ def owed(entries: Sequence[Entry], done: int) -> list[Entry]:
 
 
 def _read(path: Path) -> Iterator[Entry]:
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return
-    entries = (Entry.of_json(line) for line in lines if line.strip())
+    entries = (Entry.of_json(line) for line in _lines(path) if line.strip())
     yield from sorted((one for one in entries if one is not None), key=lambda one: one.number)
+
+
+def _checks(path: Path) -> set[bytes]:
+    """Return what the secret of the hashes makes of a constant; none where it does not say."""
+    found = (_CHECK.fullmatch(line) for line in _lines(path))
+    return {bytes.fromhex(one[1].decode()) for one in found if one}
+
+
+def _check_line(keys: StateKeys) -> bytes:
+    return b'{"check":"%b"}' % keys.check.hex().encode()
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
 
 
 def _stamp(path: Path) -> tuple[int, ...]:

@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
 from recsys.customers import IdKind
 from recsys.events import Event
+from serving.erasure.addresses import hashes_of_addresses
 from serving.erasure.gate import Erased
 from serving.erasure.ledger import Ledger
+from serving.erasure.secret import keys_of
 from serving.settings import ServingSettings
-from serving.state.keys import Secret, StateKeys
+from serving.state.keys import StateKeys
 
 _KINDS_OF_FIELDS = {
     f"{kind.value}_id": kind for kind in (IdKind.USER, IdKind.VISITOR, IdKind.SESSION)
@@ -28,6 +30,14 @@ _OTHER_FIELDS = frozenset(Event.__slots__) - set(_KINDS_OF_FIELDS) - {"query"} |
 _BETWEEN_TOKENS = re.compile(r"[\s,;:=&|?/#'\"<>()\[\]{}]+")
 
 
+class Named(Protocol):
+    """Whoever is looked for, by place."""
+
+    def place(self, kind: IdKind, value: str) -> int:
+        """Return the place of whoever has this id, -1 for nobody."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Mentioned:
     """Tells who is mentioned in JSON, else in text.
@@ -35,31 +45,39 @@ class Mentioned:
     A value counts as a mention where all of it is an id, or a word of it. In a field that names
     one kind of id only that kind counts, and in a field of an event that holds something else
     nothing does. In all others any kind does: a row too many is forgotten rather than one too few.
+    An e-mail address in plain, wherever it stands, is a mention of who is known by its hash.
     """
 
-    erased: Erased
+    named: Named
 
     def __call__(self, text: str) -> int:
-        """Return the place of the newest erasure that names somebody in it, -1 for none."""
+        """Return the greatest place of anybody who is named in it, -1 for nobody."""
         try:
             return self.in_document(orjson.loads(text))
         except orjson.JSONDecodeError:
-            return self._in_value(text, "")
+            return self.in_values([text])
 
     def in_document(self, document: object) -> int:
         """Return the same for what was read from JSON."""
-        return max((self._in_value(value, name) for name, value in _leaves(document)), default=-1)
+        addressed = self._addressed(orjson.dumps(document).decode())
+        named = (self._in_value(value, name) for name, value in _leaves(document))
+        return max(addressed, max(named, default=-1))
 
     def in_values(self, values: list[str]) -> int:
         """Return the same for the cells of a line of a table."""
-        return max((self._in_value(value, "") for value in values), default=-1)
+        named = (max(self._in_value(one, ""), self._addressed(one)) for one in values)
+        return max(named, default=-1)
+
+    def _addressed(self, text: str) -> int:
+        hashes = hashes_of_addresses(text)
+        return max((self.named.place(IdKind.EMAIL, one) for one in hashes), default=-1)
 
     def _in_value(self, value: str, name: str) -> int:
         kind = _KINDS_OF_FIELDS.get(name)
         if kind is not None:
-            return self.erased.place(kind, value)
+            return self.named.place(kind, value)
         words = {value, *_BETWEEN_TOKENS.split(value)}
-        return max((self.erased.place(kind, word) for word in words for kind in IdKind), default=-1)
+        return max((self.named.place(kind, word) for word in words for kind in IdKind), default=-1)
 
 
 class TextGate:
@@ -85,7 +103,7 @@ class TextGate:
 
 def text_gate_of(settings: ServingSettings) -> TextGate:
     """Return the gate of a shop's texts, for one thread."""
-    keys = StateKeys(Secret.load_or_create(settings.secret_file))
+    keys = keys_of(settings)
     return TextGate(Ledger(settings.erasure_ledger_file), keys)
 
 

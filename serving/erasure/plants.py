@@ -26,12 +26,24 @@ class Plant:
     """One way in which a store can hold an id.
 
     make: writes a file that holds it so; given its hash, too. how: how the search says it found it.
+    address: whether an e-mail address is planted, of someone who is known by its hash.
     """
 
     name: str
     file: str
     how: str
     make: Callable[[Path, Sought], None]
+    address: bool = False
+
+    def canary(self, keys: StateKeys) -> tuple[Sought, Sought]:
+        """Return what is planted, and what is looked for then."""
+        chance = f"canary-{token_hex(12)}"
+        if not self.address:
+            sought = Sought.of(Identifier(IdKind.USER, chance), keys)
+            return sought, sought
+        address = f"{chance}@example.org"
+        planted = Sought(Identifier(IdKind.EMAIL, address))
+        return planted, Sought.of(Identifier.of_email(address), keys)
 
 
 def check_search(folder: Path, keys: StateKeys, plants: Sequence[Plant] | None = None) -> int:
@@ -39,14 +51,13 @@ def check_search(folder: Path, keys: StateKeys, plants: Sequence[Plant] | None =
 
     folder: for the plants, which are gone on return. Raises Unavailable where one is not found.
     """
-    canary = Sought.of(Identifier(IdKind.USER, f"canary-{token_hex(12)}"), keys)
     make_private(folder)
     tried = plants if plants is not None else every_plant()
     for number, plant in enumerate(tried):
-        path = folder / f"{number}-{plant.file}"
+        path, (planted, sought) = folder / f"{number}-{plant.file}", plant.canary(keys)
         try:
-            plant.make(path, canary)
-            if not _is_found(path, canary, plant.how):
+            plant.make(path, planted)
+            if not _is_found(path, sought, plant.how):
                 raise Unavailable(
                     f"the search does not find what is planted for it: {plant.name}. It cannot be "
                     "believed, so nothing was searched; report this as a defect",
@@ -107,7 +118,7 @@ def _in_json(path: Path, sought: Sought) -> None:
 def _in_escaped_json(path: Path, sought: Sought) -> None:
     """Plant the id with its first character written as an escape."""
     escaped = f"\\u{ord(sought.value[0]):04x}{sought.value[1:]}"
-    path.write_text(f'{{"user_id": "{escaped}"}}\n')
+    path.write_text(f'{{"{sought.identifier.kind.value}_id": "{escaped}"}}\n')
 
 
 def _in_delta_statistics(path: Path, sought: Sought) -> None:
@@ -191,4 +202,9 @@ _OF_FILES = [
     Plant("a write-ahead log of SQLite", "j.sqlite", "raw", _in_write_ahead_log),
     Plant("an append-only file of Valkey", "k.aof", "raw", _in_an_append_only_file),
     Plant("a snapshot of Valkey", "l.rdb", "raw", _in_a_snapshot),
+    Plant("an address in a line of a table", "m.csv", "raw", _in_a_line, address=True),
+    Plant("an address in escaped JSON", "n.jsonl", "field", _in_escaped_json, address=True),
+    Plant("an address in a packed file", "o.jsonl.gz", "packed", _in_gzip, address=True),
+    Plant("an address in a cell of SQLite", "p.sqlite", "cell", _in_a_cell, address=True),
+    Plant("an address across two chunks", "q.bin", "raw", _across_chunks, address=True),
 ]

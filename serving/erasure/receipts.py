@@ -14,8 +14,9 @@ import orjson
 from serving.disk import make_private, synced
 from serving.erasure.ledger import Entry
 
-MODELS = "models"
-"""The store that is done last: models that learned from somebody go once another is served."""
+STATE, LOG, LAKE, MODELS = "state", "log", "lake", "models"
+"""Names of stores beside those of texts. Models, which learned from somebody, are done last: they
+go once others are served."""
 
 
 @dataclass(frozen=True, slots=True)

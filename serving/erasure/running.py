@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,27 +15,27 @@ from typing import TypeVar
 from recsys.customers import Identifier
 from recsys.errors import Unavailable
 from serving.clock import Clock
-from serving.erasure.export import Exported, Held, write_export
+from serving.erasure.export import Exported, held_of, write_export
 from serving.erasure.job import Eraser, InThread, Live, Threads
-from serving.erasure.ledger import Entry, Ledger
+from serving.erasure.ledger import Entry
 from serving.erasure.places import Places
 from serving.erasure.plants import check_search
 from serving.erasure.receipts import Receipt, Receipts
 from serving.erasure.search import LIVE, Found, Searched, Told, search_files
+from serving.erasure.secret import keys_of
 from serving.erasure.sought import Certainty, Sought
 from serving.lock import DATA_FOLDER_TAKEN, DataFolderLock
-from serving.log.customer_reads import CustomerReader
-from serving.log.tail import LogTail
 from serving.settings import ServingSettings
 from serving.state.address import RedisAddress, parse_redis_url
 from serving.state.embedded import EmbeddedValkey
 from serving.state.erasing import StateErasing
-from serving.state.keys import Secret, StateKeys
+from serving.state.keys import StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state.searching import check_live_search, live_places
 from serving.state_server import StateServer
 
-_PATIENT = RedisSettings(read_timeout_ms=10_000, connections=8)
+PATIENT = RedisSettings(read_timeout_ms=10_000, connections=8)
+"""For jobs, which would rather wait than fail."""
 _LOOK_EVERY_S = 0.5
 
 T = TypeVar("T")
@@ -66,31 +66,15 @@ async def home_of(settings: ServingSettings) -> AsyncIterator[Home]:
     """Give the data folder, and stop at the end an embedded server that had to be started."""
     with ExitStack() as stack:
         alone = _taken(settings, stack)
-        keys = StateKeys(Secret.load_or_create(settings.secret_file))
+        keys = keys_of(settings)
         server = await StateServer.found(settings)
-        store = RedisStateStore(server.address, keys, _PATIENT)
+        store = RedisStateStore(server.address, keys, PATIENT)
         try:
             yield Home(settings, Places.of(settings), keys, server.address, store, alone)
         finally:
             await store.close()
             if alone and server.embedded is not None and server.embedded.started:
                 await server.stop()
-
-
-def customer_of(places: Places, identifier: Identifier, *, alone: bool) -> tuple[Identifier, ...]:
-    """Return the identifiers of a customer, or the one alone. Raises Unavailable."""
-    if alone:
-        return (identifier,)
-    with closing(CustomerReader(places.log_file)) as reader:
-        return reader.customer_of(identifier).identifiers
-
-
-def ask(home: Home, identifiers: tuple[Identifier, ...], *, now: datetime, alone: bool) -> Entry:
-    """Note an erasure in the ledger: from here on it happens. Raises Unavailable."""
-    with closing(LogTail(home.places.log_file)) as tail:
-        position = tail.last_position()
-    ledger = Ledger(home.places.ledger)
-    return ledger.add(identifiers, home.keys, now=now, position=position, alone=alone)
 
 
 async def erase(
@@ -129,11 +113,7 @@ def in_executor(thread: ThreadPoolExecutor) -> InThread:
 
 async def export(home: Home, identifier: Identifier, out: Path, now: datetime) -> Exported:
     """Write everything known of a customer to a file. Raises Unavailable."""
-    with closing(CustomerReader(home.places.log_file)) as reader:
-        customer = reader.customer_of(identifier)
-    keys = [[home.keys.customer(one.kind, one.value)] for one in customer.identifiers]
-    states = zip(customer.identifiers, await home.store.read(keys), strict=True)
-    held = Held(customer, {one: state for one, state in states if state})
+    held = await held_of(home.places, identifier, store=home.store, keys=home.keys)
     return await asyncio.to_thread(write_export, home.places, held, out, now=now)
 
 
@@ -146,7 +126,7 @@ async def verify(
     Unavailable where it does not find that, or cannot read a file.
     """
     places = Places.of(settings)
-    keys = StateKeys(Secret.load_or_create(settings.secret_file))
+    keys = keys_of(settings)
     sought = Sought.of(identifier, keys)
     with TemporaryDirectory(prefix="recsys-plants-") as folder:
         check_search(Path(folder), keys)
@@ -161,7 +141,7 @@ async def verify(
 
 
 async def _live(address: RedisAddress, keys: StateKeys, sought: Sought) -> Searched:
-    store = RedisStateStore(address, keys, _PATIENT)
+    store = RedisStateStore(address, keys, PATIENT)
     try:
         await check_live_search(store, keys)
         found = await live_places(store, keys, sought.hashed)

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from recsys.customers import Identifier, IdKind
 from recsys.events import Event
+from serving.erasure.addresses import hashes_in_bytes, hashes_of_addresses
 from serving.erasure.ledger import hash_of
 from serving.state.keys import StateKeys
 
@@ -55,6 +56,11 @@ class Sought:
         return self.identifier.value
 
     @property
+    def of_address(self) -> bool:
+        """Whether the id is the hash of an e-mail address, which may stand somewhere in plain."""
+        return self.identifier.kind is IdKind.EMAIL
+
+    @property
     def telling(self) -> bool:
         """Whether the id is long enough to mean something wherever it stands."""
         return len(self.value.encode()) >= FEWEST_TELLING_BYTES
@@ -84,7 +90,7 @@ class Sought:
 
         start: where to begin; what stands before tells whether a word begins there.
         """
-        if any(one in content for one in self.hashes):
+        if any(one in content for one in self.hashes) or self._in_an_address(content):
             return Certainty.CERTAIN
         if not any(one in content for one in self.forms):
             return Certainty.NOT
@@ -96,6 +102,8 @@ class Sought:
 
     def in_field(self, value: str, name: str) -> Certainty:
         """Return the same for the text in a field of a document or a table."""
+        if self.of_address and self.value in hashes_of_addresses(value):
+            return Certainty.CERTAIN
         if name in _ID_FIELDS and _ID_FIELDS[name] is not self.identifier.kind:
             return Certainty.NOT
         if value == self.value:
@@ -105,6 +113,9 @@ class Sought:
         if name in _ID_FIELDS:
             return Certainty.NOT  # a whole id, and another one
         return self.in_bytes(value.encode(errors="surrogateescape"))
+
+    def _in_an_address(self, content: bytes) -> bool:
+        return self.of_address and any(one == self.value for one in hashes_in_bytes(content))
 
     @cached_property
     def _named(self) -> re.Pattern[bytes]:

@@ -44,7 +44,7 @@ def erase_lines(path: Path, mentioned: Mentioned) -> Counter[int]:
     """
     judge = _of_table(mentioned) if _form(path) in _TABLES else mentioned
     removed: Counter[int] = Counter()
-    with _opened(path) as file:
+    with opened(path) as file:
         removed.update(place for line in _records(file, path) if (place := judge(_text(line))) >= 0)
     if removed:
         _replace(path, judge)
@@ -68,7 +68,7 @@ def _is_written(draft: Path) -> bool:
 def _replace(path: Path, judge: Callable[[str], int]) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
-        with _opened(path) as file, draft.open("wb") as raw:
+        with opened(path) as file, draft.open("wb") as raw:
             with _packed(raw, path) as out:
                 out.writelines(line for line in _records(file, path) if judge(_text(line)) < 0)
             raw.flush()
@@ -111,7 +111,8 @@ def _form(path: Path) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Give the file, unpacked where it is packed."""
     with path.open("rb") as raw:
         yield gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw  # type: ignore[misc]
 

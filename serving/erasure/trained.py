@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +11,40 @@ from pathlib import Path
 import orjson
 
 from recsys.bundle import MANIFEST_FILE
+from recsys.data_folder import TRAINING_LOCK
 from recsys.releases import read_pointer, versions
+from serving.erasure.places import Places
 
 _ERASED_THROUGH = "erased_through"
+
+
+def remove_models(places: Places, number: int) -> tuple[int, str]:
+    """Remove what learned from whom an erasure names; return how many, and what is left and why.
+
+    A run that reads the lake as it was may still write a model, so nothing is said to be gone
+    while one is under way. Raises OSError.
+    """
+    if training_under_way(places.data_folder):
+        return 0, "a training is under way, which may have read the customer's events"
+    removed = len(remove_learned_before(places.releases, number))
+    if old := learned_before(places.releases, number):
+        return removed, f"to be replaced by `recsys train`: {', '.join(old)}"
+    return removed + remove_copies_before(places.artifacts, number), ""
+
+
+def training_under_way(data_folder: Path) -> bool:
+    """Return whether a training run is at work in a data folder. Raises OSError."""
+    try:
+        descriptor = os.open(data_folder / TRAINING_LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def learned_before(releases: Path, number: int) -> list[str]:

@@ -84,16 +84,18 @@ class Known:
     state: what the customer did, under all ids; that of somebody never seen unless `personalise`.
     personalise: whether answers may rest on what the customer did.
     email: whether e-mails may be sent.
+    told: whether the store could tell; else nothing may be used, whatever the customer said.
     """
 
     state: UserState
     personalise: bool
     email: bool
+    told: bool = True
 
     @classmethod
     def nobody(cls) -> Self:
         """Return what may be used while it cannot be told who asks, or what they allow: nothing."""
-        return cls(UserState.unknown(), personalise=False, email=False)
+        return cls(UserState.unknown(), personalise=False, email=False, told=False)
 
     @classmethod
     def of(

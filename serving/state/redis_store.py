@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from recsys.customers import ALLOWED_UNLESS_REFUSED, Purpose
-from recsys.errors import Unavailable
 from recsys.events import Position, Record
 from recsys.state import UserState
 from serving.clock import Clock, utc_now
@@ -16,7 +15,7 @@ from serving.log.customer_register import CustomerProfile
 from serving.metrics import Registry, StateMetrics
 from serving.state.address import RedisAddress
 from serving.state.changes import Change, PackedEvents, changes_of, latest_credible
-from serving.state.keys import ProfileKey, StateKey, StateKeys, profile_key
+from serving.state.keys import ProfileKey, StateKey, StateKeys, hash_in, profile_key
 from serving.state.profiles import (
     NO_PROFILE,
     Known,
@@ -25,6 +24,7 @@ from serving.state.profiles import (
     members_of,
     profiles_kept,
 )
+from serving.state.recent import NO_CHANGES, Changes
 from serving.state.redis_calls import CUSTOMERS_A_CALL, RedisCalls
 from serving.state.scripts import KEEP_NEWEST, MERGE, MOVE, REPLACE
 from serving.state.store import Marks, Missing
@@ -98,7 +98,6 @@ class RedisStateStore:
         self._writes = self._calls.writes
         self._seconds = self._settings.expiry_days * _SECONDS_A_DAY
         self._marks = [keys.shared(name) for name in (_APPLIED_THROUGH, _FILLING)]
-        self._owed = Position(0)
         self.incomplete = False
 
     @property
@@ -116,8 +115,13 @@ class RedisStateStore:
         states = dict(zip(wanted, map(self._state, values), strict=True))
         return [joined_states(states[key] for key in dict.fromkeys(some)) for some in keys]
 
-    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
-        """Return what may be used of each asker; a second round trip where ids are linked."""
+    async def known(
+        self, keys: Sequence[Sequence[StateKey]], changes: Changes = NO_CHANGES
+    ) -> Sequence[Known]:
+        """Return what may be used of each asker; a second round trip where ids are linked.
+
+        changes: of customers, which the store may not have; whoever they are about is nobody.
+        """
         wanted = list(dict.fromkeys(key for asker in keys for key in asker))
         if not wanted:
             return [Known.of((), (), self._settings.unless_stated) for _ in keys]
@@ -125,10 +129,11 @@ class RedisStateStore:
         applied, missing, *values = await self._calls.values([*self._marks, *wanted, *profiled])
         marks = Marks.of(applied, missing)
         self.incomplete = marks.incomplete
-        if self._owed > (marks.applied or 0):
+        if not marks.incomplete and not changes.cover(marks.applied or Position(0)):
             return [Known.nobody() for _ in keys]
         states = dict(zip(wanted, map(self._state, values[: len(wanted)]), strict=True))
         profiles = self._profiles(wanted, values[len(wanted) :], marks)
+        profiles = {key: _unless_outdated(key, one, changes) for key, one in profiles.items()}
         states |= await self._linked([*profiles.values()], states)
         known = [self._known(list(dict.fromkeys(asker)), states, profiles) for asker in keys]
         if marks.incomplete:  # who unsubscribed may not be known
@@ -148,19 +153,11 @@ class RedisStateStore:
             await self._merge(some, latest)
 
     async def apply_profiles(self, profiles: Sequence[CustomerProfile]) -> None:
-        """Remember profiles under every identifier of each customer, unless newer ones are there.
-
-        While the store has not taken some, nobody's state is used here: who was refused is not
-        known. It has, once everything up to their versions is applied.
-        """
+        """Remember profiles under every identifier of each customer; a newer one stays."""
         values = [pair for profile in profiles for pair in profiles_kept(profile, self._keys)]
-        try:
-            for some in _sliced(values):
-                keys, news = zip(*some, strict=True)
-                await self._calls.scripted(KEEP_NEWEST, keys, *news)
-        except Unavailable:
-            self._owed = max(self._owed, *(profile.version for profile in profiles))
-            raise
+        for some in _sliced(values):
+            keys, news = zip(*some, strict=True)
+            await self._calls.scripted(KEEP_NEWEST, keys, *news)
 
     async def applied_through(self) -> Position | None:
         """Return the position through which all records are applied; None where none is noted."""
@@ -279,6 +276,15 @@ class RedisStateStore:
         except ValueError:
             self._metrics.damaged.inc()
             return UserState.unknown()
+
+
+def _unless_outdated(
+    key: StateKey, profile: StoredProfile | None, changes: Changes
+) -> StoredProfile | None:
+    """Return a profile; None where a change of the customer's is newer than it."""
+    if profile is None or changes.newest((hash_in(key), *profile.members)) > profile.version:
+        return None
+    return profile
 
 
 def _sliced(some: Sequence[Value]) -> list[Sequence[Value]]:

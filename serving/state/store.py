@@ -72,7 +72,7 @@ class StateStore(Protocol):
         """Return what may be used of each asker, over its keys and all that is linked with them.
 
         Of whoever refused it is nothing; the same of whom it cannot be told, since the store has
-        lost profiles, or has not taken some. Whoever gives no key refused nothing.
+        lost profiles. Whoever gives no key refused nothing.
         """
         ...
 
@@ -81,10 +81,7 @@ class StateStore(Protocol):
         ...
 
     async def apply_profiles(self, profiles: Sequence[CustomerProfile]) -> None:
-        """Remember profiles under every identifier of each customer, unless newer ones are there.
-
-        Where it raises, `known` says nothing of anybody until the profiles are applied.
-        """
+        """Remember profiles under every identifier of each customer; a newer one stays."""
         ...
 
     async def applied_through(self) -> Position | None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
 from recsys.customers import ConsentChange, ConsentStatement, Identifier, IdKind, Purpose
+from recsys.errors import RecsysError, Unavailable
 from recsys.events import EventType
 from recsys.query import Recommendation, Tier
+from serving.api.erasure_client_codec import Erasure
 from serving.client import RecsysClient
 from serving.clock import utc_now
-from tests.e2e.running import Server, event, wait_until
+from serving.erasure.receipts import MODELS, STATE
+from serving.state.embedded import EmbeddedValkey
+from tests.e2e.running import DataFolder, Server, alive, children_of, event, wait_until
 
 MANY_CHANNELS = 12
 
@@ -101,6 +109,93 @@ def test_erased_customer_is_unknown_at_once_and_found_nowhere(
     for one in (user(name), visitor):
         left = server.data.recsys("customers", "verify-erasure", one.value, "--kind", one.kind)
         assert left.returncode == 0, left.stdout
+
+
+def test_customer_is_exported_and_erased_by_calls_alone(
+    server: Server, client: RecsysClient
+) -> None:
+    name, visitor = "hannah-who-wants-to-go", Identifier(IdKind.VISITOR, "browser-of-hannah")
+    client.write_events([event(EventType.PURCHASE, "coffee", name)])
+    client.link_identifiers([(user(name), visitor)])
+    client.set_attributes(user(name), {"tier": "gold"})
+    before = exported(client, visitor)
+
+    asked = client.erase_customer(visitor)
+    at_once = [client.get_customer(one) for one in (user(name), visitor) * MANY_CHANNELS]
+    wait_until(lambda: done_but_for_models(client.get_erasure(asked.erasure_id)), "the receipt")
+
+    assert [one["item_id"] for one in before["events"]] == ["coffee"]
+    assert [one["purchases"][0]["item_id"] for one in before["states"]] == ["coffee"]
+    assert before["attributes"] == {"tier": "gold"}
+    assert (asked.identifiers, asked.degraded) == (2, False)
+    assert {(len(one.identifiers), one.purchases, one.first_seen) for one in at_once} == {
+        (1, (), None)
+    }
+    assert not any(one.attributes for one in at_once)
+    for one in (user(name), visitor):
+        after = exported(client, one)
+        assert len(after["identifiers"]) == 1
+        assert not any(after[part] for part in ("events", "states", "customers", "attributes"))
+    removed = {one.store: one.removed for one in client.get_erasure(asked.erasure_id).stores}
+    assert removed["log"] + removed["lake"] > 0
+    assert client.list_erasures(page_size=1).erasures[0].erasure_id == asked.erasure_id
+
+
+def exported(client: RecsysClient, identifier: Identifier) -> Any:
+    return json.loads(b"".join(client.export_customer(identifier)))
+
+
+def done_but_for_models(told: Erasure) -> bool:
+    return len(told.stores) > 3 and not any(one.left for one in told.stores if one.store != MODELS)
+
+
+def test_export_that_is_called_off_leaves_no_process_and_no_file(server: Server) -> None:
+    caller, before = server.client(), set(server.data.path.iterdir())
+
+    def ask() -> None:
+        with suppress(RecsysError):
+            list(caller.export_customer(user("ida")))
+
+    asking = Thread(target=ask)
+    asking.start()
+    wait_until(lambda: exporting(server), "the process that exports")
+    caller.close()
+    asking.join()
+
+    wait_until(lambda: not exporting(server), "its end")
+    wait_until(lambda: set(server.data.path.iterdir()) <= before, "its files to go")
+
+
+def exporting(server: Server) -> list[int]:
+    """Return the processes that make exports for the workers of a server."""
+    return [pid for worker in server.workers for pid in children_of(worker) if alive(pid)]
+
+
+def test_erasure_is_acknowledged_while_redis_is_away_and_done_when_it_is_back(
+    data: DataFolder,
+) -> None:
+    elsewhere = data.path / "elsewhere"
+    redis = EmbeddedValkey.start_or_adopt(elsewhere)
+    server = Server.ready(data, RECSYS_REDIS_URL=redis.address.url)
+    try:
+        with server.client() as client:
+            client.write_events([event(EventType.PURCHASE, "coffee", "jo")])
+            redis.stop()
+
+            asked = client.erase_customer(user("jo"))
+            with pytest.raises(Unavailable) as refused:
+                exported(client, user("jo"))
+            tried = wait_until(lambda: client.get_erasure(asked.erasure_id).stores, "a try")
+            EmbeddedValkey.start_or_adopt(elsewhere)
+            wait_until(lambda: done_but_for_models(client.get_erasure(asked.erasure_id)), "it")
+
+            assert asked.degraded
+            assert refused.value.reason == "STATE_UNAVAILABLE"
+            assert [bool(one.left) for one in tried if one.store == STATE] == [True]
+            assert client.get_customer(user("jo")).purchases == ()
+    finally:
+        server.end()
+        redis.stop()
 
 
 def test_customer_who_comes_back_after_an_erasure_is_a_new_one(

@@ -27,7 +27,6 @@ from recsys.customers import (
     Purpose,
     identifiers_of,
 )
-from recsys.errors import Unavailable
 from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.state import UserState
@@ -35,8 +34,9 @@ from serving.log.customer_reads import CustomerReader
 from serving.log.customer_register import CustomerProfile
 from serving.metrics import Registry, StateMetrics, totals
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import Secret, StateKeys, profile_key
+from serving.state.keys import Secret, StateKeys, hash_in, profile_key
 from serving.state.profiles import Known
+from serving.state.recent import Change, RecentChanges
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state.store import Missing
 from tests.laws.test_state_store import reference
@@ -329,25 +329,49 @@ async def test_whoever_has_no_profile_is_used_again_once_profiles_are_there(hous
     assert told == [False, True, True]
 
 
-async def test_nobody_is_used_while_the_store_has_not_taken_a_profile(house: House) -> None:
-    profiles = house.change(link(USER, VISITOR), said(USER, granted=False))
-    await house.store.apply([did(1, USER), did(2, VISITOR)])
-    with house.redis() as client:
-        client.config_set("maxmemory", "1")
-        try:
-            with pytest.raises(Unavailable):
-                await house.store.apply_profiles(profiles)
-        finally:
-            client.config_set("maxmemory", "0")
+async def test_whoever_changed_is_nobody_until_the_store_has_it_and_all_others_are_known(
+    house: House,
+) -> None:
+    await house.apply(said(USER, granted=True), link(USER, VISITOR))
+    await house.store.apply([did(1, USER), did(2, VISITOR), did(3, SESSION)])
+    changes = RecentChanges(lambda: 0.0, fresh_s=1.0)
+    changes.begin(Position(0))
+    changes.looked(0.0)
+    profiles = house.change(said(VISITOR, granted=False))
+    changes.take([Change(Position(3), [hash_in(house.keys.of(VISITOR))])])
+    asked = [[house.keys.of(one)] for one in (USER, VISITOR, SESSION)]
 
-    refused = await house.known(USER)
-    await house.workers[1].apply_profiles(profiles)
-    still = await house.known(SESSION)
-    await house.store.set_applied_through(Position(2), expected=Position(0))
+    before = await house.store.known(asked, changes)
+    await house.store.apply_profiles(profiles)
+    after = await house.store.known(asked, changes)
 
-    assert (refused.personalise, still.personalise) == (False, False)
-    assert (await house.known(SESSION)).personalise
-    assert not (await house.known(USER)).personalise
+    assert [(one.personalise, one.told) for one in before] == [
+        (False, False),
+        (False, False),
+        (True, True),
+    ]
+    assert [(one.personalise, one.told) for one in after] == [
+        (False, True),
+        (False, True),
+        (True, True),
+    ]
+
+
+async def test_store_that_came_back_as_it_was_before_tells_nothing_until_it_is_up_to_date(
+    house: House,
+) -> None:
+    await house.store.apply([did(1, USER)])
+    changes = RecentChanges(lambda: 0.0, fresh_s=1.0)
+    changes.begin(Position(7))
+    changes.looked(0.0)
+    asked = [[house.keys.of(USER)]]
+
+    (before,) = await house.store.known(asked, changes)
+    await house.store.set_applied_through(Position(7), expected=Position(0))
+    (after,) = await house.store.known(asked, changes)
+
+    assert (before.personalise, before.told) == (False, False)
+    assert (after.personalise, after.told) == (True, True)
 
 
 @pytest.mark.parametrize("damage", [b"", b"torn", b"\xff" * 10, b"\xff" * 26])

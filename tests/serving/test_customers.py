@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -11,6 +12,7 @@ import pytest
 from recsys.customers import (
     AttributeChange,
     ConsentChange,
+    Consents,
     ConsentStatement,
     Identifier,
     IdKind,
@@ -21,6 +23,7 @@ from recsys.events import Event, EventType, Position, Record
 from recsys.ids import ItemId
 from recsys.items import Item
 from serving.customers import Customers, refusals_in
+from serving.log.customer_register import RegisteredCustomer
 from serving.log.records import Lines
 from serving.log.writer import Writer
 from serving.state.address import parse_redis_url
@@ -35,6 +38,10 @@ PHONE = Identifier(IdKind.VISITOR, "phone")
 CARD = Identifier(IdKind.CARD, "4711")
 PATIENT = RedisSettings(read_timeout_ms=10_000)
 prefixes = (f"customers{n}:" for n in count())
+
+
+def nobody(identifiers: Iterable[Identifier]) -> frozenset[Identifier]:
+    return frozenset()
 
 
 @dataclass
@@ -56,7 +63,15 @@ class House:
         await self.store.apply([Record(*one) for one in columns])
 
     def with_store(self, store: RedisStateStore) -> Customers:
-        return Customers(self.register, store, self.keys)
+        return Customers(self.register, store, self.keys, being_erased=nobody)
+
+    def while_erased(self, *going: Identifier) -> Customers:
+        return Customers(
+            self.register,
+            self.store,
+            self.keys,
+            being_erased=lambda asked: frozenset(asked) & set(going),
+        )
 
 
 @pytest.fixture
@@ -66,7 +81,9 @@ async def house(valkey: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[House]:
     await store.set_applied_through(Position(0), expected=None)
     log_file = tmp_path / "log.sqlite"
     register = FileRegister(log_file)
-    yield House(Customers(register, store, keys), register, store, keys, log_file)
+    yield House(
+        Customers(register, store, keys, being_erased=nobody), register, store, keys, log_file
+    )
     await store.close()
     register.close()
 
@@ -108,7 +125,7 @@ async def test_unlink_tells_both_sides(house: House) -> None:
     assert [len(one.state.history) for one in sides] == [1, 1]
 
 
-async def test_change_is_acknowledged_with_the_store_away_and_its_worker_uses_nobody(
+async def test_change_is_acknowledged_with_the_store_away_and_the_customer_found_degraded(
     house: House,
 ) -> None:
     away = RedisStateStore(parse_redis_url("unix:///nowhere/valkey.sock"), house.keys, PATIENT)
@@ -119,6 +136,25 @@ async def test_change_is_acknowledged_with_the_store_away_and_its_worker_uses_no
     await away.close()
     assert (done.changed, found.degraded) == (1, True)
     assert not found.consents.allow(Purpose.TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("purpose", "waits"), [(Purpose.PERSONALISE, True), (Purpose.EMAIL, False)]
+)
+async def test_change_of_answers_that_the_store_lacks_is_acknowledged_once_all_have_seen_it(
+    purpose: Purpose, waits: bool, house: House
+) -> None:
+    away = RedisStateStore(parse_redis_url("unix:///nowhere/valkey.sock"), house.keys, PATIENT)
+    customers = Customers(house.register, away, house.keys, being_erased=nobody, settle_s=3_600)
+
+    changing = asyncio.create_task(customers.change([consent(ANNA, purpose, granted=False)]))
+    done, _ = await asyncio.wait([changing], timeout=2.0 if waits else 60.0)
+    changing.cancel()
+    found = await house.customers.find(ANNA)
+
+    await away.close()
+    assert (done == set()) == waits
+    assert not found.consents.allow(purpose)  # it is in the log for certain
 
 
 async def test_customer_is_found_under_any_identifier_with_all_that_is_known(house: House) -> None:
@@ -175,6 +211,32 @@ async def test_nobody_known_is_found_with_the_identifier_alone(house: House) -> 
 
     assert found.registered.identifiers == (CARD,)
     assert (found.activity.seen, found.names, found.degraded) == (None, {}, False)
+
+
+async def test_customer_whom_the_register_still_holds_while_erased_is_told_as_unknown(
+    house: House,
+) -> None:
+    said = consent(ANNA, Purpose.EMAIL, granted=True)
+    await house.customers.change([LinkChange(ANNA, CARD), AttributeChange(ANNA, "tier", "x"), said])
+
+    found = await house.while_erased(ANNA, CARD).find(ANNA)
+
+    assert found.registered == RegisteredCustomer((ANNA,), (), Consents(), {})
+    assert not found.consents.allow(Purpose.EMAIL)
+    assert not found.degraded
+
+
+async def test_whoever_stays_is_told_apart_from_who_is_erased_and_as_degraded_meanwhile(
+    house: House,
+) -> None:
+    await house.did(event(EventType.PURCHASE, "milk"))
+    await house.customers.change([LinkChange(ANNA, CARD)])
+
+    found = await house.while_erased(CARD).find(ANNA)
+
+    assert found.registered.identifiers == (ANNA,)
+    assert len(found.activity.purchases) == 1
+    assert found.degraded
 
 
 def test_unsubscriptions_among_events_are_refusals_under_the_most_durable_id() -> None:

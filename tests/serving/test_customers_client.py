@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -40,6 +41,7 @@ ANNA = Identifier(IdKind.USER, "anna")
 PHONE = Identifier(IdKind.VISITOR, "phone")
 MAIL = Identifier.of_email("Anna@Example.org ")
 NOW = utc_now().replace(microsecond=0)
+NOT_ASKED: Any = None
 
 
 @pytest.fixture
@@ -194,7 +196,8 @@ class OpeningDesk:
 async def test_change_is_sent_again_where_the_service_is_away_for_a_moment() -> None:
     desk = OpeningDesk()
     server = grpc.aio.server(interceptors=[StatusInterceptor(CallMetrics(Registry()))])
-    pb_grpc.add_CustomerServiceServicer_to_server(CustomerServicer(desk, utc_now), server)
+    servicer = CustomerServicer(desk, utc_now, erasures=NOT_ASKED, exports=NOT_ASKED)
+    pb_grpc.add_CustomerServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
 

@@ -143,6 +143,18 @@ async def test_answer_says_when_the_store_lacks_what_was_acknowledged(
     assert answer.item_ids[0] == "milk"
 
 
+async def test_answer_to_whom_the_store_cannot_tell_says_so_and_others_do_not() -> None:
+    registry = Registry()
+    untold = KnownStates(ANNA, refusing=frozenset({"anna"}))
+    asking = recommender(untold, registry=registry)
+
+    anna, ben = await asking.recommend_batch([asked_by("anna"), asked_by("ben")])
+
+    assert (anna.personalised, anna.degraded, len(anna.items)) == (False, "STATE_BEHIND", 4)
+    assert (ben.personalised, ben.degraded) == (True, "")
+    assert totals(registry)["recommendations_degraded"] == 1
+
+
 async def test_hidden_item_leaves_a_list_that_stays_full() -> None:
     store = KnownStates({"anna": shop.state((EventType.HIDE, "bread", 1.0))})
 

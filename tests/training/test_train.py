@@ -12,6 +12,7 @@ from mlflow.entities import Run
 
 from recsys.bundle import ModelBundle
 from recsys.eligibility import Eligibility
+from recsys.erasures import MARK_FILE, ErasureMark
 from recsys.errors import NotReady, Unavailable
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS, read_placements
 from recsys.releases import read_pointer, versions
@@ -59,6 +60,24 @@ class Steps:
 
     def tell(self, words: str) -> None:
         self.told.append(words)
+
+
+@dataclass(frozen=True, slots=True)
+class ErasingSteps:
+    """Has customers erased while the step of this name is under way."""
+
+    lake: Path
+    meanwhile: str
+    mark: ErasureMark
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        if name == self.meanwhile:
+            self.mark.write(self.lake)
+        yield
+
+    def tell(self, words: str) -> None:
+        pass
 
 
 def job_of(folder: Path, settings: TrainingSettings | None = None, minute: int = 0) -> TrainingJob:
@@ -126,6 +145,12 @@ def test_the_same_lake_settings_and_seed_give_the_same_digest(shop: Path) -> Non
     assert read_pointer(shop / "releases") == outcome.version
 
 
+def mlflow_champion(folder: Path) -> str:
+    client = mlflow_of(folder)
+    champion = client.get_model_version_by_alias("recsys", "champion")
+    return str(client.get_run(str(champion.run_id)).info.run_name)
+
+
 def served_and_all(folder: Path) -> tuple[str | None, list[str]]:
     releases = folder / "releases"
     return read_pointer(releases), sorted(path.name for path in releases.iterdir())
@@ -162,6 +187,39 @@ def test_a_run_that_breaks_leaves_nothing_and_the_champion_served(
 
     assert served_and_all(shop) == before
     assert last_run(shop).info.status == status
+
+
+@pytest.fixture
+def unmarked(shop: Path) -> Iterator[Path]:
+    """Give the shop, whose lake knows of no erasure before and after."""
+    yield shop
+    (shop / "lake" / MARK_FILE).unlink()
+
+
+@pytest.mark.parametrize("meanwhile", ["learn from everything", "record the run", "publish"])
+@pytest.mark.parametrize("mark", [ErasureMark(7, 0), ErasureMark(7, 7)], ids=["begun", "done"])
+def test_a_run_during_which_somebody_is_erased_is_not_published(
+    unmarked: Path, meanwhile: str, mark: ErasureMark
+) -> None:
+    before = served_and_all(unmarked)
+    steps = ErasingSteps(unmarked / "lake", meanwhile, mark)
+
+    with pytest.raises(Unavailable, match="run `recsys train` again") as refused:
+        train(job_of(unmarked, minute=6), steps)
+
+    assert refused.value.reason == "ERASED_MEANWHILE"
+    assert served_and_all(unmarked) == before
+    assert mlflow_champion(unmarked) == before[0]
+    assert last_run(unmarked).info.status == "FAILED"
+
+
+def test_a_run_that_reads_the_lake_after_an_erasure_is_published(unmarked: Path) -> None:
+    ErasureMark(7, 7).write(unmarked / "lake")
+
+    outcome = train(job_of(unmarked, minute=6), Steps())
+
+    manifest = ModelBundle.load(unmarked / "releases" / outcome.version).manifest
+    assert (read_pointer(unmarked / "releases"), manifest.erased_through) == (outcome.version, 7)
 
 
 def test_a_full_disk_says_so_and_that_the_champion_stays(shop: Path) -> None:

@@ -124,6 +124,50 @@ MAIL_STEP_CLICKED: MailStep.ValueType  # 3
 """A link in it was followed."""
 Global___MailStep: _TypeAlias = MailStep  # noqa: Y015
 
+class _StoreKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StoreKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StoreKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STORE_KIND_UNSPECIFIED: _StoreKind.ValueType  # 0
+    """Not known."""
+    STORE_KIND_STATE: _StoreKind.ValueType  # 1
+    """The live state that answers rest on."""
+    STORE_KIND_LOG: _StoreKind.ValueType  # 2
+    """The log: records, rejected events, and the registers of links, consents and attributes."""
+    STORE_KIND_LAKE: _StoreKind.ValueType  # 3
+    """The lake that models are trained from."""
+    STORE_KIND_REJECTS: _StoreKind.ValueType  # 4
+    """Rows of imports that could not be used."""
+    STORE_KIND_CAMPAIGNS: _StoreKind.ValueType  # 5
+    """Files of campaigns."""
+    STORE_KIND_PICKS: _StoreKind.ValueType  # 6
+    """Files of picks."""
+    STORE_KIND_MODELS: _StoreKind.ValueType  # 7
+    """Models that learned from the customer: they go once the next training has replaced them."""
+
+class StoreKind(_StoreKind, metaclass=_StoreKindEnumTypeWrapper):
+    """A place in which customers are kept."""
+
+STORE_KIND_UNSPECIFIED: StoreKind.ValueType  # 0
+"""Not known."""
+STORE_KIND_STATE: StoreKind.ValueType  # 1
+"""The live state that answers rest on."""
+STORE_KIND_LOG: StoreKind.ValueType  # 2
+"""The log: records, rejected events, and the registers of links, consents and attributes."""
+STORE_KIND_LAKE: StoreKind.ValueType  # 3
+"""The lake that models are trained from."""
+STORE_KIND_REJECTS: StoreKind.ValueType  # 4
+"""Rows of imports that could not be used."""
+STORE_KIND_CAMPAIGNS: StoreKind.ValueType  # 5
+"""Files of campaigns."""
+STORE_KIND_PICKS: StoreKind.ValueType  # 6
+"""Files of picks."""
+STORE_KIND_MODELS: StoreKind.ValueType  # 7
+"""Models that learned from the customer: they go once the next training has replaced them."""
+Global___StoreKind: _TypeAlias = StoreKind  # noqa: Y015
+
 @_typing.final
 class Identifier(_message.Message):
     """One id that one person is known under."""
@@ -843,3 +887,319 @@ class SetConsentsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetConsentsResponse: _TypeAlias = SetConsentsResponse  # noqa: Y015
+
+@_typing.final
+class EraseCustomerRequest(_message.Message):
+    """Names whom to erase."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    ONLY_THIS_IDENTIFIER_FIELD_NUMBER: _builtins.int
+    only_this_identifier: _builtins.bool
+    """Optional. Whether to leave what is linked with this identifier. Unset means false."""
+    @_builtins.property
+    def identifier(self) -> Global___Identifier:
+        """Required. Any identifier of the customer."""
+
+    def __init__(
+        self,
+        *,
+        identifier: Global___Identifier | None = ...,
+        only_this_identifier: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier", "only_this_identifier", b"only_this_identifier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseCustomerRequest: _TypeAlias = EraseCustomerRequest  # noqa: Y015
+
+@_typing.final
+class EraseCustomerResponse(_message.Message):
+    """Tells that an erasure will happen, whatever fails meanwhile."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_COUNT_FIELD_NUMBER: _builtins.int
+    ERASED_THROUGH_TIME_FIELD_NUMBER: _builtins.int
+    LOG_POSITION_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """Output only. Names the erasure and its receipt."""
+    identifier_count: _builtins.int
+    """Output only. How many identifiers are erased."""
+    log_position: _builtins.int
+    """Output only. What the log holds up to this position goes, whatever time it bears."""
+    degraded: _builtins.bool
+    """Output only. Whether the customer could not be taken out of the live state at once. This
+    happens by itself as soon as that can be reached again.
+    """
+    @_builtins.property
+    def erased_through_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. What happened up to the end of this second goes, and does not come in again."""
+
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        identifier_count: _builtins.int = ...,
+        erased_through_time: _timestamp_pb2.Timestamp | None = ...,
+        log_position: _builtins.int = ...,
+        degraded: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erased_through_time", b"erased_through_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "erased_through_time", b"erased_through_time", "erasure_id", b"erasure_id", "identifier_count", b"identifier_count", "log_position", b"log_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseCustomerResponse: _TypeAlias = EraseCustomerResponse  # noqa: Y015
+
+@_typing.final
+class Erasure(_message.Message):
+    """One erasure, and what became of it so far. It names nobody."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_TIME_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_COUNT_FIELD_NUMBER: _builtins.int
+    ONLY_THIS_IDENTIFIER_FIELD_NUMBER: _builtins.int
+    STORES_FIELD_NUMBER: _builtins.int
+    FINISH_TIME_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """Output only. Its id."""
+    identifier_count: _builtins.int
+    """Output only. How many identifiers it is about."""
+    only_this_identifier: _builtins.bool
+    """Output only. Whether what is linked was left on purpose."""
+    @_builtins.property
+    def request_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When it was asked for."""
+
+    @_builtins.property
+    def stores(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasedStore]:
+        """Output only. What was done where, in the order in which it was first done; empty before anything
+        was.
+        """
+
+    @_builtins.property
+    def finish_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When nothing was left anywhere; unset while anything is."""
+
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+        request_time: _timestamp_pb2.Timestamp | None = ...,
+        identifier_count: _builtins.int = ...,
+        only_this_identifier: _builtins.bool = ...,
+        stores: _abc.Iterable[Global___ErasedStore] | None = ...,
+        finish_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["finish_time", b"finish_time", "request_time", b"request_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure_id", b"erasure_id", "finish_time", b"finish_time", "identifier_count", b"identifier_count", "only_this_identifier", b"only_this_identifier", "request_time", b"request_time", "stores", b"stores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Erasure: _TypeAlias = Erasure  # noqa: Y015
+
+@_typing.final
+class ErasedStore(_message.Message):
+    """What one erasure did in one store."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    REMOVED_COUNT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    kind: Global___StoreKind.ValueType
+    """Output only. The store."""
+    removed_count: _builtins.int
+    """Output only. Rows, records, lines or values that went, over all runs."""
+    left: _builtins.str
+    """Output only. What is still there, and why, in words; empty where nothing is."""
+    note: _builtins.str
+    """Output only. What else is worth knowing, in words; mostly empty."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the last run began."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the last run ended."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___StoreKind.ValueType = ...,
+        removed_count: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        left: _builtins.str = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "kind", b"kind", "left", b"left", "note", b"note", "removed_count", b"removed_count", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasedStore: _TypeAlias = ErasedStore  # noqa: Y015
+
+@_typing.final
+class GetErasureRequest(_message.Message):
+    """Names an erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    erasure_id: _builtins.str
+    """Required. Its id, as `EraseCustomer` returned it."""
+    def __init__(
+        self,
+        *,
+        erasure_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure_id", b"erasure_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureRequest: _TypeAlias = GetErasureRequest  # noqa: Y015
+
+@_typing.final
+class GetErasureResponse(_message.Message):
+    """Carries one erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def erasure(self) -> Global___Erasure:
+        """Output only. The erasure."""
+
+    def __init__(
+        self,
+        *,
+        erasure: Global___Erasure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureResponse: _TypeAlias = GetErasureResponse  # noqa: Y015
+
+@_typing.final
+class ListErasuresRequest(_message.Message):
+    """Asks for one page of the erasures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. Most erasures to return: 0 means 100, above 1,000 means 1,000, negative is
+    INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; empty for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresRequest: _TypeAlias = ListErasuresRequest  # noqa: Y015
+
+@_typing.final
+class ListErasuresResponse(_message.Message):
+    """Holds one page of the erasures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Output only. To be sent for the next page; empty when this is the last."""
+    @_builtins.property
+    def erasures(self) -> _containers.RepeatedCompositeFieldContainer[Global___Erasure]:
+        """Output only. The erasures, the newest first."""
+
+    def __init__(
+        self,
+        *,
+        erasures: _abc.Iterable[Global___Erasure] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasures", b"erasures", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresResponse: _TypeAlias = ListErasuresResponse  # noqa: Y015
+
+@_typing.final
+class ExportCustomerRequest(_message.Message):
+    """Names whose data is asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTIFIER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def identifier(self) -> Global___Identifier:
+        """Required. Any identifier of the customer."""
+
+    def __init__(
+        self,
+        *,
+        identifier: Global___Identifier | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifier", b"identifier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportCustomerRequest: _TypeAlias = ExportCustomerRequest  # noqa: Y015
+
+@_typing.final
+class ExportCustomerResponse(_message.Message):
+    """Carries one part of a document."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """Output only. The next bytes of the JSON document, at most 65,536. A part may end anywhere, also
+    inside a character.
+    """
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportCustomerResponse: _TypeAlias = ExportCustomerResponse  # noqa: Y015

@@ -70,6 +70,26 @@ class CustomerServiceStub:
                 request_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.SetConsentsRequest.SerializeToString,
                 response_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.SetConsentsResponse.FromString,
                 _registered_method=True)
+        self.EraseCustomer = channel.unary_unary(
+                '/recsys.v1.CustomerService/EraseCustomer',
+                request_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.EraseCustomerRequest.SerializeToString,
+                response_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.EraseCustomerResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/recsys.v1.CustomerService/GetErasure',
+                request_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
+        self.ListErasures = channel.unary_unary(
+                '/recsys.v1.CustomerService/ListErasures',
+                request_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ListErasuresRequest.SerializeToString,
+                response_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ListErasuresResponse.FromString,
+                _registered_method=True)
+        self.ExportCustomer = channel.unary_stream(
+                '/recsys.v1.CustomerService/ExportCustomer',
+                request_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ExportCustomerRequest.SerializeToString,
+                response_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ExportCustomerResponse.FromString,
+                _registered_method=True)
 
 
 class CustomerServiceServicer:
@@ -137,6 +157,45 @@ class CustomerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EraseCustomer(self, request, context):
+        """Erases a customer for good, everywhere, under all identifiers that are linked.
+
+        That it will happen is on the disk before this returns, and what the customer did is in no
+        answer any more; log, lake, files and models follow, which `GetErasure` tells. What comes in
+        late of before is dropped; what happens afterwards is a new customer's. Asking twice is
+        harmless, and so is erasing somebody of whom nothing is known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """Returns what became of one erasure so far. NOT_FOUND with the reason UNKNOWN_ERASURE means that
+        none has this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListErasures(self, request, context):
+        """Returns what became of all erasures so far, page by page, the newest first. They name nobody.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportCustomer(self, request, context):
+        """Returns everything known of a customer under all identifiers that are linked, as one JSON
+        document in parts, which are to be joined.
+
+        Nothing known gives a document with empty lists. Exports are made one after the other, so give
+        a deadline of minutes. UNAVAILABLE means that something could not be read: what has come so
+        far is no whole document.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CustomerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +228,26 @@ def add_CustomerServiceServicer_to_server(servicer, server):
                     servicer.SetConsents,
                     request_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.SetConsentsRequest.FromString,
                     response_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.SetConsentsResponse.SerializeToString,
+            ),
+            'EraseCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseCustomer,
+                    request_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.EraseCustomerRequest.FromString,
+                    response_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.EraseCustomerResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.GetErasureRequest.FromString,
+                    response_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.GetErasureResponse.SerializeToString,
+            ),
+            'ListErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErasures,
+                    request_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ListErasuresRequest.FromString,
+                    response_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ListErasuresResponse.SerializeToString,
+            ),
+            'ExportCustomer': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCustomer,
+                    request_deserializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ExportCustomerRequest.FromString,
+                    response_serializer=protos_dot_recsys_dot_v1_dot_customer__service__pb2.ExportCustomerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -339,6 +418,114 @@ class CustomerService:
             '/recsys.v1.CustomerService/SetConsents',
             protos_dot_recsys_dot_v1_dot_customer__service__pb2.SetConsentsRequest.SerializeToString,
             protos_dot_recsys_dot_v1_dot_customer__service__pb2.SetConsentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.v1.CustomerService/EraseCustomer',
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.EraseCustomerRequest.SerializeToString,
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.EraseCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.v1.CustomerService/GetErasure',
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.GetErasureRequest.SerializeToString,
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.GetErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.v1.CustomerService/ListErasures',
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.ListErasuresRequest.SerializeToString,
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.ListErasuresResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/recsys.v1.CustomerService/ExportCustomer',
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.ExportCustomerRequest.SerializeToString,
+            protos_dot_recsys_dot_v1_dot_customer__service__pb2.ExportCustomerResponse.FromString,
             options,
             channel_credentials,
             insecure,

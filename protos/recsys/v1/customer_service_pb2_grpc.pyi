@@ -53,6 +53,28 @@ class CustomerServiceStub:
     Valid statements count even when others of the request do not: those are listed in `rejected`.
     More than 1,000 statements are INVALID_ARGUMENT.
     """
+    EraseCustomer: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.EraseCustomerRequest, _customer_service_pb2.EraseCustomerResponse]
+    """Erases a customer for good, everywhere, under all identifiers that are linked.
+
+    That it will happen is on the disk before this returns, and what the customer did is in no
+    answer any more; log, lake, files and models follow, which `GetErasure` tells. What comes in
+    late of before is dropped; what happens afterwards is a new customer's. Asking twice is
+    harmless, and so is erasing somebody of whom nothing is known.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.GetErasureRequest, _customer_service_pb2.GetErasureResponse]
+    """Returns what became of one erasure so far. NOT_FOUND with the reason UNKNOWN_ERASURE means that
+    none has this id.
+    """
+    ListErasures: _aio.UnaryUnaryMultiCallable[_customer_service_pb2.ListErasuresRequest, _customer_service_pb2.ListErasuresResponse]
+    """Returns what became of all erasures so far, page by page, the newest first. They name nobody."""
+    ExportCustomer: _aio.UnaryStreamMultiCallable[_customer_service_pb2.ExportCustomerRequest, _customer_service_pb2.ExportCustomerResponse]
+    """Returns everything known of a customer under all identifiers that are linked, as one JSON
+    document in parts, which are to be joined.
+
+    Nothing known gives a document with empty lists. Exports are made one after the other, so give
+    a deadline of minutes. UNAVAILABLE means that something could not be read: what has come so
+    far is no whole document.
+    """
 
 class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Knows one customer across channels: which ids are one person's, and what the person allows.
@@ -128,6 +150,52 @@ class CustomerServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Valid statements count even when others of the request do not: those are listed in `rejected`.
         More than 1,000 statements are INVALID_ARGUMENT.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseCustomer(
+        self,
+        request: _customer_service_pb2.EraseCustomerRequest,
+        context: _aio.ServicerContext[_customer_service_pb2.EraseCustomerRequest, _abc.Awaitable[_customer_service_pb2.EraseCustomerResponse]],
+    ) -> _abc.Awaitable[_customer_service_pb2.EraseCustomerResponse]:
+        """Erases a customer for good, everywhere, under all identifiers that are linked.
+
+        That it will happen is on the disk before this returns, and what the customer did is in no
+        answer any more; log, lake, files and models follow, which `GetErasure` tells. What comes in
+        late of before is dropped; what happens afterwards is a new customer's. Asking twice is
+        harmless, and so is erasing somebody of whom nothing is known.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _customer_service_pb2.GetErasureRequest,
+        context: _aio.ServicerContext[_customer_service_pb2.GetErasureRequest, _abc.Awaitable[_customer_service_pb2.GetErasureResponse]],
+    ) -> _abc.Awaitable[_customer_service_pb2.GetErasureResponse]:
+        """Returns what became of one erasure so far. NOT_FOUND with the reason UNKNOWN_ERASURE means that
+        none has this id.
+        """
+
+    @_abc_1.abstractmethod
+    def ListErasures(
+        self,
+        request: _customer_service_pb2.ListErasuresRequest,
+        context: _aio.ServicerContext[_customer_service_pb2.ListErasuresRequest, _abc.Awaitable[_customer_service_pb2.ListErasuresResponse]],
+    ) -> _abc.Awaitable[_customer_service_pb2.ListErasuresResponse]:
+        """Returns what became of all erasures so far, page by page, the newest first. They name nobody."""
+
+    @_abc_1.abstractmethod
+    def ExportCustomer(
+        self,
+        request: _customer_service_pb2.ExportCustomerRequest,
+        context: _aio.ServicerContext[_customer_service_pb2.ExportCustomerRequest, _abc.AsyncIterator[_customer_service_pb2.ExportCustomerResponse]],
+    ) -> _abc.AsyncIterator[_customer_service_pb2.ExportCustomerResponse]:
+        """Returns everything known of a customer under all identifiers that are linked, as one JSON
+        document in parts, which are to be joined.
+
+        Nothing known gives a document with empty lists. Exports are made one after the other, so give
+        a deadline of minutes. UNAVAILABLE means that something could not be read: what has come so
+        far is no whole document.
         """
 
 def add_CustomerServiceServicer_to_server(servicer: CustomerServiceServicer, server: _aio.Server) -> None: ...

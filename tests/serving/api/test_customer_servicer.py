@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,22 +24,28 @@ from recsys.lately import Trace
 from serving.api.customer_names import KIND_NUMBERS, PURPOSE_NUMBERS
 from serving.api.customer_servicer import CustomerServicer
 from serving.customers import Activity, FoundCustomer
+from serving.erasure.asking import AskedErasure
+from serving.erasure.ledger import Entry
+from serving.erasure.receipts import Receipt
 from serving.log.customer_register import CustomersChanged, Refusal, RegisteredCustomer
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = int(NOW.timestamp())
 ANNA = pb.Identifier(kind=pb.IDENTIFIER_KIND_USER, value="anna")
 PHONE = pb.Identifier(kind=pb.IDENTIFIER_KIND_DEVICE, value="phone")
+NUMBER = 3
 CONTEXT: Any = None
 
 
 class Desk:
-    """Answers as it is told, and notes what it was asked to change."""
+    """Answers as it is told, and notes what it was asked to change and whom to erase."""
 
     def __init__(self, found: FoundCustomer | None = None, *, refuse: int | None = None) -> None:
         self.found = found
         self.refuse = refuse
         self.changes: list[CustomerChange] = []
+        self.erased: list[tuple[Identifier, bool]] = []
+        self.exported: list[Identifier] = []
 
     async def change(self, changes: Sequence[CustomerChange]) -> CustomersChanged:
         self.changes += changes
@@ -50,9 +56,26 @@ class Desk:
         assert self.found is not None
         return self.found
 
+    async def erase(self, identifier: Identifier, *, alone: bool) -> AskedErasure:
+        self.erased.append((identifier, alone))
+        entry = Entry(NUMBER, "e1", NOW.replace(microsecond=9), Position(7), ("aa", "bb"), alone)
+        return AskedErasure(entry, degraded=True)
+
+    async def receipt(self, erasure_id: str) -> Receipt:
+        return Receipt(erasure_id, int(erasure_id[1:]), NOW.isoformat(), 2, alone=True)
+
+    async def receipts(self, before: int | None, limit: int) -> list[Receipt]:
+        first = NUMBER if before is None else before - 1
+        return [await self.receipt(f"e{first - n}") for n in range(min(limit, first))]
+
+    async def chunks(self, identifier: Identifier) -> AsyncGenerator[bytes, None]:
+        self.exported.append(identifier)
+        for chunk in (b"{}", b"\n"):
+            yield chunk
+
 
 def servicer(desk: Desk) -> CustomerServicer:
-    return CustomerServicer(desk, lambda: NOW)
+    return CustomerServicer(desk, lambda: NOW, erasures=desk, exports=desk)
 
 
 def stamp(time: datetime) -> Timestamp:
@@ -254,3 +277,62 @@ async def test_customer_never_seen_has_no_times() -> None:
 
     assert not answer.customer.HasField("first_seen_time")
     assert answer.customer.degraded
+
+
+async def test_erasure_is_told_with_the_second_and_the_position_up_to_which_everything_goes() -> (
+    None
+):
+    desk = Desk()
+    request = pb.EraseCustomerRequest(identifier=ANNA, only_this_identifier=True)
+
+    answer = await servicer(desk).EraseCustomer(request, CONTEXT)
+
+    assert desk.erased == [(Identifier(IdKind.USER, "anna"), True)]
+    assert answer == pb.EraseCustomerResponse(
+        erasure_id="e1",
+        identifier_count=2,
+        erased_through_time=stamp(NOW),
+        log_position=7,
+        degraded=True,
+    )
+
+
+async def test_nobody_is_erased_or_exported_whose_identifier_is_none() -> None:
+    desk = Desk()
+    nobody = pb.Identifier(kind=pb.IDENTIFIER_KIND_USER)
+
+    with pytest.raises(InvalidInput) as erased:
+        await servicer(desk).EraseCustomer(pb.EraseCustomerRequest(identifier=nobody), CONTEXT)
+    with pytest.raises(InvalidInput) as exported:
+        async for _ in servicer(desk).ExportCustomer(pb.ExportCustomerRequest(), CONTEXT):
+            pass
+
+    assert (erased.value.field, exported.value.field) == ("identifier.value", "identifier.kind")
+    assert (desk.erased, desk.exported) == ([], [])
+
+
+async def test_one_erasure_is_returned_as_far_as_it_is() -> None:
+    answer = await servicer(Desk()).GetErasure(pb.GetErasureRequest(erasure_id="e1"), CONTEXT)
+
+    assert answer.erasure == pb.Erasure(
+        erasure_id="e1", request_time=stamp(NOW), identifier_count=2, only_this_identifier=True
+    )
+
+
+async def test_erasures_come_page_by_page_until_one_is_not_full() -> None:
+    desk = servicer(Desk())
+
+    first = await desk.ListErasures(pb.ListErasuresRequest(page_size=2), CONTEXT)
+    request = pb.ListErasuresRequest(page_size=2, page_token=first.next_page_token)
+    last = await desk.ListErasures(request, CONTEXT)
+
+    assert [one.erasure_id for one in (*first.erasures, *last.erasures)] == ["e3", "e2", "e1"]
+    assert (bool(first.next_page_token), last.next_page_token) == (True, "")
+
+
+async def test_export_is_handed_on_as_it_comes() -> None:
+    request = pb.ExportCustomerRequest(identifier=ANNA)
+
+    parts = [one.chunk async for one in servicer(Desk()).ExportCustomer(request, CONTEXT)]
+
+    assert parts == [b"{}", b"\n"]

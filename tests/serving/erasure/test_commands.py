@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
@@ -19,31 +18,8 @@ from serving.erasure.job import Eraser
 from serving.erasure.running import eraser_alone, home_of
 from serving.lock import DataFolderLock
 from serving.settings import read_settings
-from serving.state.embedded import EmbeddedValkey
 from serving.state.keys import Secret
-from tests.serving.erasure.shops import ANNA, ANNAS_BROWSER, BERT, SECRET, Shop, plant
-
-
-@pytest.fixture
-def data_folder(short_folder: Path) -> Iterator[Path]:
-    """Give a data folder with Anna and Bert in it, and nobody who holds it."""
-    folder = short_folder / "data"
-    folder.mkdir()
-    (folder / "secret").write_bytes(SECRET.value)
-    server = EmbeddedValkey.start_or_adopt(folder)
-
-    async def planted() -> None:
-        shop = Shop(folder, server.address, "recsys:")
-        shop.open()
-        await plant(shop)
-        await shop.close()
-
-    try:
-        asyncio.run(planted())
-        yield folder
-    finally:
-        server.kill()
-        server.stop()
+from tests.serving.erasure.shops import ANNA, ANNAS_BROWSER, BERT, SECRET
 
 
 def run(folder: Path, *words: str, typed: str = "") -> Result:
@@ -132,6 +108,20 @@ def test_beside_a_server_the_server_erases(
 
     assert erased.exit_code == 0, erased.output
     assert "finished" in erased.output
+    assert run(data_folder, "verify-erasure", ANNA.value).exit_code == 0
+
+
+def test_erasures_are_reapplied_to_files_that_came_back(data_folder: Path) -> None:
+    none = run(data_folder, "reapply-erasures")
+    run(data_folder, "erase", ANNA.value, "--yes")
+    back = data_folder / "rejects" / "back.csv.rejects.jsonl"
+    back.write_text(f'{{"row": {{"customer": "{ANNA.value}"}}}}\n')
+
+    done = run(data_folder, "reapply-erasures")
+
+    assert "0 erasures are done again, 0 of them open" in none.output
+    assert done.exit_code == 0, done.output
+    assert "1 erasures are done again, 0 of them open" in done.output
     assert run(data_folder, "verify-erasure", ANNA.value).exit_code == 0
 
 

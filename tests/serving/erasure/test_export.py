@@ -11,11 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from recsys.customers import Identifier, IdKind
+from recsys.customers import Identifier, IdKind, LinkChange
 from recsys.state import UserState
-from serving.erasure.export import Exported, Held, write_export
+from serving.erasure.export import Exported, held_of, write_export
 from serving.lake.of_customer import events_of
-from serving.log.customer_reads import CustomerReader
 from serving.log.tail import LogTail
 from serving.state.embedded import EmbeddedValkey
 from serving.state.keys import most_durable
@@ -23,12 +22,7 @@ from tests.serving.erasure.shops import ANNA, ANNAS_BROWSER, BERT, HERS, NOON, S
 
 
 async def exported(shop: Shop, identifier: Identifier, out: Path) -> tuple[Exported, Any]:
-    reader = CustomerReader(shop.places.log_file)
-    customer = reader.customer_of(identifier)
-    reader.close()
-    keys = [[shop.keys.customer(one.kind, one.value)] for one in customer.identifiers]
-    states = dict(zip(customer.identifiers, await shop.store.read(keys), strict=True))
-    held = Held(customer, {one: state for one, state in states.items() if state})
+    held = await held_of(shop.places, identifier, store=shop.store, keys=shop.keys)
     return write_export(shop.places, held, out, now=shop.now), read(out)
 
 
@@ -41,7 +35,7 @@ async def test_export_holds_everything_of_her_and_nothing_of_him(
 ) -> None:
     counts, found = await exported(shop, ANNA, tmp_path / "anna.json")
 
-    assert counts == Exported(identifiers=2, events=24, rejected=1, picks=2)
+    assert counts == Exported(identifiers=2, events=24, rejected=1, picks=2, rejected_rows=2)
     assert found["identifiers"] == [{"kind": o.kind, "value": o.value} for o in sorted(HERS)]
     assert found["attributes"] == {"tier": "gold"}
     assert [one["purpose"] for one in found["consents"]] == ["email"]
@@ -58,6 +52,38 @@ async def test_export_holds_everything_of_her_and_nothing_of_him(
     assert BERT.value not in (tmp_path / "anna.json").read_text()
 
 
+async def test_rejected_rows_of_imports_are_hers_where_they_name_her(
+    shop: Shop, tmp_path: Path
+) -> None:
+    shop.change(LinkChange(ANNA, Identifier.of_email("anna@example.org")))
+    shop.change(LinkChange(ANNA, Identifier(IdKind.CARD, "4711")))
+    rows = {
+        "her user id": {"user_id": ANNA.value, "quantity": "many"},
+        "another column": {"Kundennummer": ANNA.value},
+        "her browser": {"visitor_id": ANNAS_BROWSER.value, "time": "?"},
+        "her address": {"contact": "Anna <Anna@Example.org>"},
+        "no row": f"{ANNA.value};bread;?",
+        "his row about her": {"user_id": BERT.value, "recommended_by": ANNA.value},
+        "his address": {"contact": "bert@example.org"},
+        "a number like her card": {"pieces": "4711"},
+        "a longer word": {"Kundennummer": f"{ANNA.value}0"},
+    }
+    lines = [{"file": "x", "line": 2, "came": why, "row": row} for why, row in rows.items()]
+    text = "".join(f"{orjson.dumps(line).decode()}\n" for line in lines)
+    (shop.folder / "rejects" / "new.csv.rejects.jsonl").write_text(f"{text}torn {ANNA.value}")
+
+    counts, found = await exported(shop, ANNA, tmp_path / "anna.json")
+
+    new = [one for one in found["rejected_rows"] if one["kept_in"].startswith("rejects/new.csv")]
+    assert [one.get("came") for one in new] == [*list(rows)[:5], None]
+    assert new[-1]["row"] == f"torn {ANNA.value}"
+    assert counts.rejected_rows == len(new) + 2
+    assert {one["kept_in"] for one in found["rejected_rows"]} - {new[0]["kept_in"]} == {
+        "rejects/old.rejects.jsonl.gz",
+        "rejects/orders.csv.rejects.jsonl",
+    }
+
+
 async def test_export_through_his_id_does_not_name_her(shop: Shop, tmp_path: Path) -> None:
     _, found = await exported(shop, BERT, tmp_path / "bert.json")
 
@@ -69,7 +95,7 @@ async def test_export_through_his_id_does_not_name_her(shop: Shop, tmp_path: Pat
 async def test_nobody_gets_an_empty_export(shop: Shop, tmp_path: Path) -> None:
     counts, found = await exported(shop, Identifier(IdKind.USER, "nobody"), tmp_path / "n.json")
 
-    assert counts == Exported(1, 0, 0, 0)
+    assert counts == Exported(1, 0, 0, 0, 0)
     assert found["events"] == found["states"] == found["customers"] == []
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from recsys.customers import Identifier
-from recsys.erasures import ErasureMark
+from recsys.erasures import MARK_FILE, ErasureMark
 from recsys.errors import Unavailable
+from serving.erasure.again import AgainRequest
 from serving.log.customer_reads import CustomerReader
+from serving.log.database import connect
 from serving.log.tail import LogTail
 from tests.serving.erasure.shops import (
     ANNA,
@@ -119,6 +122,72 @@ async def test_late_events_do_not_come_back_and_new_ones_do(shop: Shop) -> None:
     assert [one.fact.event_id for one in new] == ["new"]
     assert shop.event_ids() == sorted([*before, "b-late", "new"])
     assert raw_places(shop.folder, ANNAS_BROWSER.value) == []
+
+
+def put_back(shop: Shop) -> Path:
+    """Put a line of hers back into the rejects, as out of a backup; return its file."""
+    path = shop.folder / "rejects" / "back.csv.rejects.jsonl"
+    path.write_text(f'{{"row": {{"customer": "{ANNA.value}"}}}}\n')
+    return path
+
+
+async def test_rejects_that_came_back_alone_are_erased_from_when_that_is_asked_for(
+    shop: Shop,
+) -> None:
+    await shop.erase(*HERS)
+    back, eraser = put_back(shop), shop.eraser()
+    request = AgainRequest(shop.places.receipts)
+    unasked = await eraser.run()
+    before = back.read_text()
+    wish = request.ask()
+
+    (receipt,) = await eraser.run()
+
+    assert (unasked, ANNA.value in before) == ([], True)
+    assert back.read_text() == ""
+    assert receipt.finished
+    assert (request.pending() == wish, request.pending()) == (False, "")
+    assert await eraser.run() == []
+
+
+async def test_newer_wish_is_not_met_by_what_began_before_it(shop: Shop) -> None:
+    request = AgainRequest(shop.places.receipts)
+    older = request.ask()
+    newer = request.ask()
+
+    request.meet(older)
+
+    assert request.pending() == newer
+
+
+@pytest.mark.parametrize("store", ["log", "lake"])
+async def test_log_or_lake_that_came_back_has_everything_erased_again(
+    store: str, shop: Shop
+) -> None:
+    await shop.erase(*HERS)
+    back = put_back(shop)
+    if store == "log":
+        connection = connect(shop.places.log_file)
+        connection.execute("DELETE FROM marks WHERE name = 'erased_through'")
+        connection.close()
+    else:
+        (shop.places.lake / MARK_FILE).unlink()
+
+    first = await shop.eraser().run()
+
+    assert [one.finished != "" for one in first] == [True]
+    assert back.read_text() == ""
+    assert await shop.eraser().run() == []
+
+
+async def test_shop_without_a_lake_is_not_taken_for_one_that_came_back(shop: Shop) -> None:
+    shutil.rmtree(shop.places.lake)
+    await shop.erase(*HERS)
+    back = put_back(shop)
+
+    await shop.eraser().run()
+
+    assert back.read_text()
 
 
 async def test_new_customer_of_the_same_id_survives_a_repeated_erasure(shop: Shop) -> None:
