@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Self
 
 import numpy as np
 
-from recsys.arrays import Mask, Rows, Seconds, Times, Vectors, frozen
+from recsys.arrays import Mask, Rows, Seconds, Times, Vectors, frozen, keys_of
 from recsys.assortment import Assortment, Shelf
 from recsys.ids import UNKNOWN_ROW, ItemId
 from recsys.interactions import Interactions
@@ -23,6 +24,26 @@ MOST_AHEAD = np.timedelta64(1, "D")
 _REMEMBERED = tuple(FACETS.index(facet) for facet in (HISTORY, PURCHASES, OPINIONS))
 
 
+class RelatesTo(StrEnum):
+    """Which of the items at hand a list is about."""
+
+    PAGE = "page"
+    CART = "cart"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What one model made of the interests of a batch, as far as somebody asked for it.
+
+    vectors: (q, dim). known: (q,) which of them are made. Both are filled in by and by.
+    """
+
+    model: object
+    vectors: Vectors
+    known: Mask
+
+
 @dataclass(frozen=True, slots=True)
 class Contexts:
     """What is asked and known, for q queries.
@@ -31,9 +52,12 @@ class Contexts:
     history, purchases, opinions: what each asker did, newest first (`recsys.state` says what each
         remembers, and how much); of purchases, what was not given back.
     interests: how much each asker cares for which item, by the bundle's `Interest`.
-    seeds: items the list should relate to. excluded: items the request itself rules out.
-    missing: seed and excluded ids that have no row, for each query.
+    seeds: items on the page. cart: items in the cart. related: items the list should relate to:
+        those on the page and in the cart, unless its placement is about one of them alone.
+    excluded: items the request itself rules out.
+    missing: seeds, items of the cart and excluded ids that have no row, for each query.
     shelf: what may be shown, in the market and at the time of all of them.
+    whole: the contexts that these were taken from, and the places in them.
     folded: a memory of what models made of the interests, by the model's identity.
 
     All rows are of products: a variant counts as its primary.
@@ -46,12 +70,13 @@ class Contexts:
     opinions: Timeline
     interests: Weighted
     seeds: Ragged
+    cart: Ragged
+    related: Ragged
     excluded: Ragged
     missing: tuple[tuple[ItemId, ...], ...]
     shelf: Shelf
-    folded: dict[int, tuple[object, Vectors]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    whole: tuple[Contexts, Rows] | None = field(default=None, repr=False, compare=False)
+    folded: dict[int, Folded] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -113,8 +138,10 @@ class Contexts:
             for line in (history, purchases.settled(), opinions)
         )
         seeds, unknown_seeds = _rows_of([query.seeds for query in queries], assortment)
+        cart, unknown_in_cart = _rows_of([query.scene.cart for query in queries], assortment)
         excluded, unknown_excluded = _rows_of([query.excluded for query in queries], assortment)
-        missing = tuple(a + b for a, b in zip(unknown_seeds, unknown_excluded, strict=True))
+        unknown = zip(unknown_seeds, unknown_in_cart, unknown_excluded, strict=True)
+        missing = tuple(tuple(dict.fromkeys(a + b + c)) for a, b, c in unknown)
         interests = interest.of(history, purchases, opinions, now)
         return cls(
             tuple(queries),
@@ -124,10 +151,46 @@ class Contexts:
             opinions,
             interests,
             seeds,
+            cart,
+            _each_once(seeds.joined(cart)) if len(cart.rows) else seeds,
             excluded,
             missing,
             _shelf(queries, seconds, assortment),
         )
+
+    def of(self, places: Rows, queries: Sequence[Query]) -> Contexts:
+        """Return the contexts of other queries by the askers at these (m,) places.
+
+        The queries differ in what one page may ask for in several ways: placement, limit, filter.
+        """
+        whole, own = (
+            (self, places) if self.whole is None else (self.whole[0], self.whole[1][places])
+        )
+        return Contexts(
+            tuple(queries),
+            self.now[places],
+            self.history.of_queries(places),
+            self.purchases.of_queries(places),
+            self.opinions.of_queries(places),
+            self.interests.of_queries(places),
+            self.seeds.of_queries(places),
+            self.cart.of_queries(places),
+            self.related.of_queries(places),
+            self.excluded.of_queries(places),
+            tuple(self.missing[place] for place in places.tolist()),
+            self.shelf,
+            (whole, own),
+        )
+
+    def relating_to(self, what: RelatesTo) -> Self:
+        """Return the contexts of lists that should relate to these items alone."""
+        match what:
+            case RelatesTo.PAGE:
+                return replace(self, related=self.seeds)
+            case RelatesTo.CART:
+                return replace(self, related=self.cart)
+            case RelatesTo.BOTH:
+                return self
 
     def limits(self, size: int) -> Rows:
         """Return the (q,) most items each query wants, `size` where it does not say."""
@@ -137,7 +200,7 @@ class Contexts:
         """Return how much each answer rests on."""
         lines = (self.history, self.purchases, self.opinions)
         remembered = np.sum([np.diff(line.offsets) for line in lines], axis=0) > 0
-        seeded = np.diff(self.seeds.offsets) > 0
+        seeded = np.diff(self.related.offsets) > 0
         return [
             _tier(query, bool(knows), bool(seeds))
             for query, knows, seeds in zip(self.queries, remembered, seeded, strict=True)
@@ -159,6 +222,14 @@ def _tier(query: Query, knows: bool, seeded: bool) -> Tier:
     if knows and (query.user_id or query.visitor_id):
         return Tier.PERSONAL
     return Tier.SESSION if knows or seeded else Tier.POPULAR
+
+
+def _each_once(lists: Ragged) -> Ragged:
+    """Return the lists without repeats, each row where it stands first."""
+    keys = keys_of(lists.owners(), lists.rows)
+    _, first = np.unique(keys, return_index=True)
+    kept = np.sort(first)
+    return Ragged.of_pairs(lists.owners()[kept], lists.rows[kept], len(lists))
 
 
 def _rows_of(

@@ -6,11 +6,52 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from recsys.events import Channel
 from recsys.ids import ItemId
 
 MOST_ITEMS = 500
 MOST_SEEDS = 50
+MOST_IN_CART = 200
 MOST_EXCLUDED = 1_000
+MOST_SLOTS = 20
+MOST_FILTER = 4_000
+
+
+class PageType(StrEnum):
+    """Where the shop stands when it asks."""
+
+    UNSPECIFIED = ""
+    HOME = "home"
+    CATEGORY = "category"
+    PRODUCT = "product"
+    CART = "cart"
+    ORDER_CONFIRMATION = "order_confirmation"
+    SEARCH = "search"
+    SEARCH_NO_RESULTS = "search_no_results"
+    APP = "app"
+    TILL = "till"
+    CHAT = "chat"
+    EMAIL = "email"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What surrounds a list: the page it is for, as far as the caller tells.
+
+    cart: items in the cart, at most 200.
+    category: path of the category on the page, such as `Grocery > Bread`.
+    search: what the customer searched for.
+    """
+
+    page_type: PageType = PageType.UNSPECIFIED
+    cart: tuple[ItemId, ...] = ()
+    category: str = ""
+    search: str = ""
+    channel: Channel = Channel.UNSPECIFIED
+    device: str = ""
+
+
+NOWHERE = Scene()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +61,12 @@ class Query:
     placement: name of a configured placement.
     now: the instant of asking, UTC; everything that depends on time depends on this.
     user_id, visitor_id, session_id: whoever asks, under the ids the caller knows; all may be empty.
-    seeds: items the list should relate to: the product on the page, the cart. At most 50.
+    seeds: items the list should relate to: the product on the page. At most 50.
     excluded: items that may not be in the list. At most 1,000.
     limit: most items to return, 1 to 500; 0 means the placement's own size.
     market: where the items are to be sold; empty means wherever, on their own terms.
+    filter: what items have to be, in the language of `recsys.predicates`; empty for anything.
+    scene: the page the list is for.
     """
 
     placement: str
@@ -35,6 +78,24 @@ class Query:
     excluded: tuple[ItemId, ...] = ()
     limit: int = 0
     market: str = ""
+    filter: str = ""
+    scene: Scene = NOWHERE
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Lists that are asked for together, none of which repeats an item of another.
+
+    queries: one a slot, in the order in which they may choose; 1 to 20. They have asker, instant,
+        market, seeds, exclusions and scene in common.
+    """
+
+    queries: tuple[Query, ...]
+
+    @property
+    def asker(self) -> Query:
+        """A query that tells who asks, when and where."""
+        return self.queries[0]
 
 
 class Tier(StrEnum):
@@ -91,6 +152,35 @@ class RecommendedItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """How many items one filter took away of those that the filters before it had left.
+
+    name: the filter's, such as `available`, or the condition it checks.
+    """
+
+    name: str
+    n_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class FillReport:
+    """Why a list is as long as it is.
+
+    wanted: items asked for. eligible: items that all filters left. returned: items in the list.
+    from_fallback: those of them that the fallback placement proposed, the last ones.
+    on_page: eligible items that stand in an earlier list of the page.
+    removed: what each filter took away, in their order.
+    """
+
+    wanted: int
+    eligible: int
+    returned: int
+    from_fallback: int = 0
+    on_page: int = 0
+    removed: tuple[Removed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendation:
     """The answer to one query.
 
@@ -99,7 +189,9 @@ class Recommendation:
     personalised: whether what the asker did was used, had there been any: not where they refuse it,
         nor where it cannot be told whether they do.
     degraded: empty, or why less was used than is known, such as `STATE_UNAVAILABLE`.
-    missing_ids: seeds and excluded items this release knows nothing of; not an error.
+    missing_ids: seeds, items of the cart and excluded items this release knows nothing of; not an
+        error.
+    fill: why the list is as long as it is; None from a server that does not tell.
     """
 
     items: tuple[RecommendedItem, ...]
@@ -110,6 +202,7 @@ class Recommendation:
     degraded: str = ""
     personalised: bool = True
     missing_ids: tuple[ItemId, ...] = ()
+    fill: FillReport | None = None
 
     @property
     def item_ids(self) -> tuple[ItemId, ...]:

@@ -20,6 +20,7 @@ from recsys.arrays import (
     Rows,
     Scores,
     Times,
+    entries_of,
     frozen,
     keys_of,
     offsets_of,
@@ -81,6 +82,12 @@ class Ragged:
         """Return one query's rows."""
         return self.rows[self.offsets[query] : self.offsets[query + 1]]
 
+    def of_queries(self, places: Rows) -> Self:
+        """Return the lists at these (m,) places, in their order."""
+        return type(self)(
+            _bounds(self.offsets, places), self.rows[entries_of(self.offsets, places)]
+        )
+
     def joined(self, other: Self) -> Self:
         """Return, for each query, the rows of both, its own first."""
         queries = np.concatenate((self.owners(), other.owners()))
@@ -107,6 +114,12 @@ class Weighted:
         totals = np.bincount(places, weights=weights, minlength=len(pairs)).astype(np.float32)
         counts = np.bincount(owners_of(pairs), minlength=n_queries)
         return cls(offsets_of(counts), rows_of(pairs), totals)
+
+    def of_queries(self, places: Rows) -> Self:
+        """Return the entries of the queries at these (m,) places, in their order."""
+        entries = entries_of(self.offsets, places)
+        bounds = _bounds(self.offsets, places)
+        return type(self)(bounds, self.rows[entries], self.weights[entries])
 
     def owners(self) -> Rows:
         """Return each entry's query."""
@@ -174,6 +187,17 @@ class Timeline:
             quantities_of_whats(what[order]),
         )
 
+    def of_queries(self, places: Rows) -> Self:
+        """Return the entries of the queries at these (m,) places, in their order."""
+        entries = entries_of(self.offsets, places)
+        return type(self)(
+            _bounds(self.offsets, places),
+            self.rows[entries],
+            self.times[entries],
+            self.kinds[entries],
+            self.quantities[entries],
+        )
+
     def owners(self) -> Rows:
         """Return each entry's query."""
         return owners(self.offsets)
@@ -222,3 +246,8 @@ class Timeline:
         chosen = np.zeros(len(self.rows), dtype=np.bool_)
         chosen[first] = True
         return self.take(chosen)
+
+
+def _bounds(offsets: Offsets, places: Rows) -> Offsets:
+    """Return the bounds of the lists at these places, laid end to end."""
+    return offsets_of(np.diff(offsets)[places])

@@ -23,6 +23,7 @@ from serving.api import (
     client_codec,
     customer_client_codec,
     erasure_client_codec,
+    page_client_codec,
 )
 from serving.api.async_client import Client
 from serving.api.catalog_client_codec import CatalogPage, CatalogResult
@@ -32,7 +33,7 @@ from serving.api.channels import (
     DEFAULT_TIMEOUT_MS,
     error_of_call,
 )
-from serving.api.client_codec import Asked
+from serving.api.client_codec import Asked, Asker
 from serving.api.customer_client_codec import CustomersResult, KnownCustomer, Link
 from serving.api.erasure_client_codec import (
     EXPORT_TIMEOUT_MS,
@@ -40,9 +41,10 @@ from serving.api.erasure_client_codec import (
     Erasure,
     ErasuresPage,
 )
+from serving.api.page_client_codec import RecommendedPage, Slot
 from serving.ingest import WriteResult
 
-__all__ = ["Client", "RecsysClient"]
+__all__ = ["Client", "RecommendedPage", "RecsysClient", "Slot"]
 
 Response = TypeVar("Response")
 
@@ -88,6 +90,15 @@ class RecsysClient:
         request = client_codec.encode_query(placement, **asked)
         response = self._call(next(self._recommendations).Recommend, request)
         return client_codec.decode_recommendation(response)
+
+    def recommend_page(self, slots: Sequence[Slot], **asked: Unpack[Asker]) -> RecommendedPage:
+        """Return the lists of all slots of a page, none of which repeats an item of another.
+
+        The slots choose in their order; at most 20.
+        """
+        request = page_client_codec.encode_page(slots, **asked)
+        response = self._call(next(self._recommendations).RecommendPage, request)
+        return page_client_codec.decode_page(slots, response)
 
     def write_events(
         self,

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Protocol
 
 import structlog
 
-from recsys.candidates import Candidates
-from recsys.context import Contexts
-from recsys.errors import NotFound, NotReady, Unavailable
-from recsys.explanations import main_sources, reasons
-from recsys.ids import ItemId
-from recsys.pipeline.pipeline import Pipeline
-from recsys.query import Query, Recommendation, RecommendedItem
-from serving.attribution import RANDOM_BYTES, AttributionToken
+from recsys.errors import NotReady, RecsysError, Unavailable
+from recsys.query import Page, Query, Recommendation
+from serving.answers import Answer, AskedPage, Chance, PageAnswer, answered
 from serving.metrics import AnswerMetrics, Registry
 from serving.snapshot import Snapshot
 from serving.state.keys import StateKey, StateKeys
@@ -30,10 +24,6 @@ STATE_UNAVAILABLE = "STATE_UNAVAILABLE"
 STATE_BEHIND = "STATE_BEHIND"
 QUIET_TURNS = 10
 """Turns of the loop without a new question after which none is taken to be on its way in."""
-Chance = Callable[[int], bytes]
-"""Returns so many random bytes."""
-
-Answer = Recommendation | Exception
 
 
 class SnapshotHolder(Protocol):
@@ -60,19 +50,10 @@ class StateReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A query and who waits for its answer."""
+    """A page and who waits for its lists."""
 
-    query: Query
-    answer: asyncio.Future[Recommendation]
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A query with what may be used of its asker; `degraded` says why that may be too little."""
-
-    query: Query
-    known: Known
-    degraded: str
+    page: Page
+    answer: asyncio.Future[PageAnswer]
 
 
 class Recommender:
@@ -105,12 +86,20 @@ class Recommender:
         self._working: asyncio.Task[None] | None = None
 
     async def recommend(self, query: Query) -> Recommendation:
-        """Return the answer to one query.
+        """Return the answer to one query: a page of one list.
 
         Raises NotFound (UNKNOWN_PLACEMENT) and NotReady (NO_RELEASE).
         """
-        answer: asyncio.Future[Recommendation] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(query, answer))
+        (answer,) = await self.recommend_page(Page((query,)))
+        return answer
+
+    async def recommend_page(self, page: Page) -> PageAnswer:
+        """Return the lists of one page, in the order of its queries.
+
+        Raises NotFound (UNKNOWN_PLACEMENT) and NotReady (NO_RELEASE).
+        """
+        answer: asyncio.Future[PageAnswer] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(page, answer))
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         return await answer
@@ -119,10 +108,11 @@ class Recommender:
         """Return the answers to many queries, in their order; the first error among them raises."""
         answers: list[Recommendation] = []
         for start in range(0, len(queries), self._batch_size):
-            for answer in await self._answers(queries[start : start + self._batch_size]):
+            pages = [Page((query,)) for query in queries[start : start + self._batch_size]]
+            for answer in await self._answers(pages):
                 if isinstance(answer, Exception):
                     raise answer
-                answers.append(answer)
+                answers.extend(answer)
         return answers
 
     async def _work(self) -> None:
@@ -133,7 +123,7 @@ class Recommender:
         """
         await self._let_in()
         while batch := self._next_batch():
-            answers = await self._answers([waiting.query for waiting in batch])
+            answers = await self._answers([waiting.page for waiting in batch])
             for waiting, answer in zip(batch, answers, strict=True):
                 _settle(waiting.answer, answer)
             await self._let_in()
@@ -159,125 +149,44 @@ class Recommender:
                 batch.append(waiting)
         return batch
 
-    async def _answers(self, queries: Sequence[Query]) -> list[Answer]:
-        """Return each query's answer or error, all from one snapshot; never raises."""
+    async def _answers(self, pages: Sequence[Page]) -> list[Answer]:
+        """Return each page's lists or error, all from one snapshot; never raises."""
         snapshot = self._holder.snapshot
         if snapshot is None:
-            return [no_release() for _ in queries]
+            return [no_release() for _ in pages]
         try:
-            return self._answered_all(snapshot, await self._known(queries))
+            answers = answered(snapshot, await self._known(pages), self._chance)
         except Exception as error:  # nobody may be left waiting
-            self._metrics.failed.inc(len(queries))
-            return [error for _ in queries]
+            answers = [error for _ in pages]
+        faults = [one for one in answers if isinstance(one, Exception)]
+        self._metrics.failed.inc(sum(not isinstance(one, RecsysError) for one in faults))
+        return answers
 
-    def _answered_all(self, snapshot: Snapshot, known: list[_Asked]) -> list[Answer]:
-        """Return the answers, computed together for each placement and shelf."""
-        answers: dict[int, Answer] = {}
-        for name, places in _by_placement(snapshot, [one.query for one in known]):
-            pipeline = snapshot.pipelines.get(name)
-            if pipeline is None:
-                answers |= {place: unknown_placement(name, snapshot.pipelines) for place in places}
-                continue
-            asked = [known[place] for place in places]
-            answers |= zip(places, self._answered(snapshot, pipeline, asked), strict=True)
-        return [answers[place] for place in range(len(known))]
-
-    async def _known(self, queries: Sequence[Query]) -> list[_Asked]:
-        """Return the queries with what may be used of their askers."""
+    async def _known(self, pages: Sequence[Page]) -> list[AskedPage]:
+        """Return the pages with what may be used of their askers."""
+        n_lists = sum(len(page.queries) for page in pages)
         self._metrics.batches.inc()
-        self._metrics.queries.inc(len(queries))
+        self._metrics.queries.inc(n_lists)
         try:
-            known = await self._store.known([self._keys.of_query(query) for query in queries])
+            known = await self._store.known([self._keys.of_query(page.asker) for page in pages])
         except Unavailable as error:
-            self._metrics.degraded.inc(len(queries))
+            self._metrics.degraded.inc(n_lists)
             log.debug("states unknown", reason=error.reason)
-            return [_Asked(query, Known.nobody(), STATE_UNAVAILABLE) for query in queries]
+            return [AskedPage(page, Known.nobody(), STATE_UNAVAILABLE) for page in pages]
         behind = self._store.incomplete or self._behind()
         said = [STATE_BEHIND if behind or not one.told else "" for one in known]
-        self._metrics.degraded.inc(len(said) - said.count(""))
-        return [_Asked(*asked) for asked in zip(queries, known, said, strict=True)]
-
-    def _answered(
-        self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Asked]
-    ) -> list[Answer]:
-        """Return the answers of one group; a query that fails takes none with it."""
-        try:
-            return list(self._computed(snapshot, pipeline, asked))
-        except Exception as error:
-            if len(asked) == 1:
-                self._metrics.failed.inc()
-                return [error]
-        return [self._answered(snapshot, pipeline, [one])[0] for one in asked]
-
-    def _computed(
-        self, snapshot: Snapshot, pipeline: Pipeline, asked: list[_Asked]
-    ) -> Iterator[Recommendation]:
-        """Yield the answers of one group."""
-        states = [one.known.state for one in asked]
-        contexts = snapshot.resolve([one.query for one in asked], states)
-        listed = pipeline.run(contexts)
-        lists = _lists(snapshot, pipeline, contexts, listed)
-        for place, (one, tier) in enumerate(zip(asked, contexts.tiers(), strict=True)):
-            yield Recommendation(
-                items=lists[place],
-                placement=one.query.placement,
-                tier=tier,
-                bundle_version=snapshot.bundle.version,
-                attribution_token=self._token(one.query, snapshot),
-                degraded=one.degraded,
-                personalised=one.known.personalise,
-                missing_ids=contexts.missing[place],
-            )
-
-    def _token(self, query: Query, snapshot: Snapshot) -> str:
-        chance = self._chance(RANDOM_BYTES)
-        version = snapshot.bundle.version
-        return AttributionToken(query.placement, version, query.now, chance).encode()
+        n_degraded = sum(len(page.queries) for page, why in zip(pages, said, strict=True) if why)
+        self._metrics.degraded.inc(n_degraded)
+        return [AskedPage(*asked) for asked in zip(pages, known, said, strict=True)]
 
 
-def _settle(answer: asyncio.Future[Recommendation], result: Answer) -> None:
+def _settle(answer: asyncio.Future[PageAnswer], result: Answer) -> None:
     if answer.done():  # the caller gave up meanwhile
         return
     if isinstance(result, Exception):
         answer.set_exception(result)
     else:
         answer.set_result(result)
-
-
-def _by_placement(snapshot: Snapshot, queries: Sequence[Query]) -> Iterator[tuple[str, list[int]]]:
-    """Yield the placements asked for, and the places of queries that may be shown the same."""
-
-    def group(place: int) -> tuple[str, str, int]:
-        query = queries[place]
-        return query.placement, query.market, snapshot.shelf(query).since
-
-    for (name, _, _), places in groupby(sorted(range(len(queries)), key=group), key=group):
-        yield name, list(places)
-
-
-def _lists(
-    snapshot: Snapshot, pipeline: Pipeline, contexts: Contexts, listed: Candidates
-) -> list[tuple[RecommendedItem, ...]]:
-    """Return the list of each query."""
-    catalog, names = snapshot.bundle.catalog, pipeline.source_names
-    why = reasons(pipeline, contexts, listed, catalog)
-    sources = main_sources(pipeline, listed).tolist()
-    lists: list[list[RecommendedItem]] = [[] for _ in range(len(contexts))]
-    rows = contexts.shelf.shown(listed.rows).tolist()
-    columns = (listed.queries.tolist(), rows, listed.scores.tolist(), sources, why)
-    for query, row, score, source, reason in zip(*columns, strict=True):
-        items = lists[query]
-        items.append(
-            RecommendedItem(
-                item_id=ItemId(catalog.vocabulary.id(row)),
-                title=catalog.titles[row],
-                position=len(items) + 1,
-                score=score,
-                source=names[source],
-                reason=reason,
-            )
-        )
-    return [tuple(items) for items in lists]
 
 
 def no_release() -> NotReady:
@@ -287,14 +196,4 @@ def no_release() -> NotReady:
         "served within a second. Where `recsys releases` shows one as served, the server refused "
         "it and says why in its log: `recsys rollback`, or `recsys promote` another",
         reason="NO_RELEASE",
-    )
-
-
-def unknown_placement(name: str, known: Iterable[str]) -> NotFound:
-    """Return the error of a placement that is not configured."""
-    names = ", ".join(sorted(known))
-    return NotFound(
-        f"there is no placement {name!r}; those that exist: {names}",
-        reason="UNKNOWN_PLACEMENT",
-        metadata={"placement": name, "known": names},
     )

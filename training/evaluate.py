@@ -20,7 +20,7 @@ from recsys.evaluation.splits import Split
 from recsys.models.repurchase import RepurchaseModel
 from recsys.pipeline.compile import compile_placement
 from recsys.pipeline.filters import NotPurchased
-from recsys.pipeline.pipeline import NamedSource, Pipeline
+from recsys.pipeline.pipeline import NamedFilter, NamedSource, Pipeline
 from recsys.pipeline.placement import PlacementConfig, Situation
 from recsys.pipeline.sources import BuyAgain, Popular
 from recsys.timelines import Ragged
@@ -135,6 +135,9 @@ def _parts(
     return {part: _lists(one) for part, one in parts.items()}
 
 
+_NEVER_BOUGHT = NamedFilter("not_purchased", NotPurchased(np.inf))
+
+
 def replay(
     bundle: ModelBundle, split: Split, config: PlacementConfig, cases: Cases, *, new: bool = False
 ) -> Replayed:
@@ -144,7 +147,7 @@ def replay(
     """
     pipeline = compile_placement(cases.placement, config, bundle, idle=True)
     if new:
-        pipeline = replace(pipeline, filters=(*pipeline.filters, NotPurchased(np.inf)))
+        pipeline = replace(pipeline, filters=(*pipeline.filters, _NEVER_BOUGHT))
     wide = replace(pipeline, sources=(*pipeline.sources, *_baselines(pipeline, bundle)))
     parts, assortment = [], Assortment.of(bundle.catalog)
     for places, contexts in contexts_of(

@@ -10,7 +10,7 @@ from recsys.bundle import ModelBundle
 from recsys.models.blend import Blend
 from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
 from recsys.pipeline.newcomers import Introduction, Newcomers
-from recsys.pipeline.pipeline import NamedSource, Pipeline
+from recsys.pipeline.pipeline import NamedFilter, NamedSource, Pipeline
 from recsys.pipeline.placement import (
     AvailableConfig,
     FilterConfig,
@@ -64,13 +64,15 @@ def compile_placement(
     weights = [weight[source.kind] for source in sources]
     return Pipeline(
         size=config.size,
-        filters=tuple(_filter(narrowing) for narrowing in config.filters),
+        filters=tuple(NamedFilter(one.kind, _filter(one)) for one in config.filters),
         sources=tuple(_named(source, bundle) for source in sources),
         ranker=WeightedSum(
             np.array(weights, dtype=np.float32), bundle.popularity.trends, blend.trend
         ),
         selector=_selector(config.selector, bundle),
         newcomers=_introduction(config.newcomers, bundle),
+        relates_to=config.relates_to,
+        fallback=config.fallback,
     )
 
 

@@ -24,11 +24,11 @@ class Available:
 
 @dataclass(frozen=True, slots=True)
 class NotSeeds:
-    """Refuses the items the list should relate to: they are on the page already."""
+    """Refuses the items the list should relate to, and those in the cart: they are at hand."""
 
     def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
-        """Return the eligibility without each query's seeds."""
-        return eligible.without(contexts.seeds)
+        """Return the eligibility without each query's seeds and cart."""
+        return eligible.without(contexts.seeds).without(contexts.cart)
 
 
 @dataclass(frozen=True, slots=True)

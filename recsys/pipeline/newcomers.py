@@ -145,7 +145,7 @@ class Introduction:
 
         A sum stands for the mean: its length changes no order.
         """
-        seeds, dim = contexts.seeds, self.factors.items.shape[1]
+        seeds, dim = contexts.related, self.factors.items.shape[1]
         vectors = np.zeros((len(contexts), dim), dtype=np.float32)
         unseeded = np.diff(seeds.offsets) == 0
         if unseeded[asking].any():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from recsys.arrays import Rows, Scores
 from recsys.candidates import Candidates
-from recsys.context import Contexts
+from recsys.context import Contexts, RelatesTo
 from recsys.eligibility import Eligibility
 from recsys.pipeline.stages import CandidateSource, Filter, Newcomers, Ranker, Selector
+from recsys.query import FillReport, Removed
+from recsys.timelines import Ragged
 
 NEWCOMERS = "newcomers"
 """What answers name as the source of an item that is listed for its newness."""
@@ -29,33 +32,99 @@ class NamedSource:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedFilter:
+    """A filter, and what a report calls it."""
+
+    name: str
+    filter: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The lists of a batch, and why each is as long as it is.
+
+    listed: each query's list, best first. wanted, eligible, on_page: (q,) items asked for, left by
+    all filters, and of these in earlier lists of the page. removed: the name of each filter, and
+    the (q,) items it took away.
+    """
+
+    listed: Candidates
+    wanted: Rows
+    eligible: Rows
+    on_page: Rows
+    removed: tuple[tuple[str, Rows], ...]
+
+    def lengths(self) -> Rows:
+        """Return the (q,) lengths of the lists."""
+        return np.bincount(self.listed.queries, minlength=len(self.wanted)).astype(np.int32)
+
+    def report(self, query: int) -> FillReport:
+        """Return why one list is as long as it is."""
+        return FillReport(
+            wanted=int(self.wanted[query]),
+            eligible=int(self.eligible[query]),
+            returned=int(np.count_nonzero(self.listed.queries == query)),
+            on_page=int(self.on_page[query]),
+            removed=tuple(Removed(name, int(counts[query])) for name, counts in self.removed),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """One placement, compiled against one bundle.
 
     size: how many items a query gets that does not say.
     newcomers: lets new items into the lists that are made.
+    relates_to: which of the items at hand the list is about.
+    fallback: the placement that fills a list this one cannot; empty for none.
     """
 
     size: int
-    filters: tuple[Filter, ...]
+    filters: tuple[NamedFilter, ...]
     sources: tuple[NamedSource, ...]
     ranker: Ranker
     selector: Selector
     newcomers: Newcomers | None = None
+    relates_to: RelatesTo = RelatesTo.BOTH
+    fallback: str = ""
 
     def run(self, contexts: Contexts) -> Candidates:
         """Return each query's list, best first; `signals` say what each source made of an item."""
-        eligible = self.eligible(contexts)
-        merged = self.retrieve(contexts, eligible)
-        ranked = merged.scored(self.ranker.score(contexts, merged)).ordered()
-        return self.finished(contexts, eligible, ranked, contexts.limits(self.size))
+        return self._listed(contexts, self.eligible(contexts))
+
+    def fill(self, contexts: Contexts, taken: Ragged, more: Sequence[NamedFilter] = ()) -> Filled:
+        """Return the lists that `run` gives, and why they are as long as they are.
+
+        taken: rows in earlier lists of each query's page. more: filters behind the placement's own.
+        """
+        contexts = contexts.relating_to(self.relates_to)
+        eligible = Eligibility(contexts.shelf.products, contexts.excluded)
+        removed: list[tuple[str, Rows]] = []
+        left = eligible.counts()
+        for named in (*self.filters, *more):
+            eligible = named.filter.narrow(contexts, eligible)
+            before, left = left, eligible.counts()
+            removed.append((named.name, before - left))
+        free = eligible.without(taken)
+        return Filled(
+            self._listed(contexts, free),
+            contexts.limits(self.size),
+            left,
+            left - free.counts(),
+            tuple(removed),
+        )
 
     def eligible(self, contexts: Contexts) -> Eligibility:
         """Return what each query may show: not what it excludes itself, and what filters leave."""
         eligible = Eligibility(contexts.shelf.products, contexts.excluded)
-        for narrowing in self.filters:
-            eligible = narrowing.narrow(contexts, eligible)
+        for named in self.filters:
+            eligible = named.filter.narrow(contexts, eligible)
         return eligible
+
+    def _listed(self, contexts: Contexts, eligible: Eligibility) -> Candidates:
+        merged = self.retrieve(contexts, eligible)
+        ranked = merged.scored(self.ranker.score(contexts, merged)).ordered()
+        return self.finished(contexts, eligible, ranked, contexts.limits(self.size))
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility) -> Candidates:
         """Return the candidates of every source, merged."""

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
+from recsys.context import RelatesTo
 from recsys.errors import InvalidInput, NotFound
 
 STRICT = ConfigDict(extra="forbid")
@@ -132,6 +133,8 @@ class PlacementConfig:
 
     situation: how it is judged. size: items in an answer that does not ask for a number.
     newcomers: nothing for a list that goes by rank alone.
+    relates_to: which of the items at hand the list is about: those on the page, in the cart, both.
+    fallback: the placement that fills a list this one cannot fill; empty for none.
     """
 
     __pydantic_config__ = STRICT
@@ -144,6 +147,8 @@ class PlacementConfig:
         default_factory=lambda: TopConfig("top")
     )
     newcomers: NewcomersConfig | None = None
+    relates_to: RelatesTo = RelatesTo.BOTH
+    fallback: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ def read_placements(path: Path) -> Mapping[str, PlacementConfig]:
 def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str, PlacementConfig]:
     """Return the placements of a TOML text; `name` stands in errors for where it came from."""
     try:
-        return TypeAdapter(_PlacementsFile).validate_python(tomllib.loads(text)).placements
+        placements = TypeAdapter(_PlacementsFile).validate_python(tomllib.loads(text)).placements
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(name, str(error), "a valid TOML file") from error
     except ValidationError as error:
@@ -182,6 +187,17 @@ def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str
         extra = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
         wanted = "a known key" if extra else first["msg"].removeprefix("Input should be ")
         raise InvalidInput(f"{name}: {path}", first.get("input"), wanted) from error
+    _check_fallbacks(placements, name)
+    return placements
+
+
+def _check_fallbacks(placements: Mapping[str, PlacementConfig], name: str) -> None:
+    """Raise InvalidInput for a fallback that is no other placement."""
+    for placement, config in placements.items():
+        others = sorted(set(placements) - {placement})
+        if config.fallback and config.fallback not in others:
+            field = f"{name}: placements.{placement}.fallback"
+            raise InvalidInput(field, config.fallback, f"one of {', '.join(others)}")
 
 
 DEFAULT_PLACEMENTS = Path(__file__).with_name("placements.toml")

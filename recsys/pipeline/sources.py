@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 
 from recsys.arrays import Mask, Rows, Scores, Vectors, owners
 from recsys.candidates import Candidates
-from recsys.context import Contexts
+from recsys.context import Contexts, Folded
 from recsys.eligibility import Eligibility
 from recsys.index.index import VectorIndex
 from recsys.models.factors import FactorModel
@@ -68,11 +68,11 @@ class SimilarToSeeds:
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
         """Return the items most similar to all seeds together."""
-        return _best_of(self.model.score(_evenly(contexts.seeds)), eligible, k)
+        return _best_of(self.model.score(_evenly(contexts.related)), eligible, k)
 
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return the seed nearest to each candidate."""
-        return self.model.anchors(_evenly(contexts.seeds), candidates.queries, candidates.rows)
+        return self.model.anchors(_evenly(contexts.related), candidates.queries, candidates.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,18 @@ Source = Nearest | SimilarToHistory | SimilarToSeeds | BuyAgain | Popular
 
 def folded_in(model: FactorModel, contexts: Contexts) -> Vectors:
     """Return the (q, dim) vectors of the askers, folded in once for all who ask for them."""
-    known = contexts.folded.get(id(model))
-    if known is None:  # the model is kept with its vectors, or another might get its identity
-        known = contexts.folded[id(model)] = (model, model.fold_in(contexts.interests))
-    return known[1]
+    whole, places = contexts.whole or (contexts, np.arange(len(contexts), dtype=np.int32))
+    memory = whole.folded.get(id(model))
+    if memory is None:  # the model is kept with its vectors, or another might get its identity
+        nothing = np.zeros((len(whole), model.items.shape[1]), dtype=np.float32)
+        memory = Folded(model, nothing, np.zeros(len(whole), dtype=np.bool_))
+        whole.folded[id(model)] = memory
+    wanted = np.unique(places[~memory.known[places]])
+    if len(wanted):
+        memory.vectors[wanted] = model.fold_in(whole.interests.of_queries(wanted))
+        memory.known[wanted] = True
+    vectors: Vectors = memory.vectors[places]
+    return vectors
 
 
 def of_queries(eligible: Eligibility, queries: Rows) -> Eligibility:

@@ -23,6 +23,7 @@ from serving.api import (
     client_codec,
     customer_client_codec,
     erasure_client_codec,
+    page_client_codec,
 )
 from serving.api.catalog_client_codec import CatalogPage, CatalogResult
 from serving.api.channels import (
@@ -31,7 +32,7 @@ from serving.api.channels import (
     DEFAULT_TIMEOUT_MS,
     error_of_call,
 )
-from serving.api.client_codec import Asked
+from serving.api.client_codec import Asked, Asker
 from serving.api.customer_client_codec import CustomersResult, KnownCustomer, Link
 from serving.api.erasure_client_codec import (
     EXPORT_TIMEOUT_MS,
@@ -39,6 +40,7 @@ from serving.api.erasure_client_codec import (
     Erasure,
     ErasuresPage,
 )
+from serving.api.page_client_codec import RecommendedPage, Slot
 from serving.ingest import WriteResult
 
 Response = TypeVar("Response")
@@ -87,6 +89,17 @@ class Client:
         request = client_codec.encode_query(placement, **asked)
         response = await self._call(next(self._recommendations).Recommend, request)
         return client_codec.decode_recommendation(response)
+
+    async def recommend_page(
+        self, slots: Sequence[Slot], **asked: Unpack[Asker]
+    ) -> RecommendedPage:
+        """Return the lists of all slots of a page, none of which repeats an item of another.
+
+        The slots choose in their order; at most 20.
+        """
+        request = page_client_codec.encode_page(slots, **asked)
+        response = await self._call(next(self._recommendations).RecommendPage, request)
+        return page_client_codec.decode_page(slots, response)
 
     async def write_events(
         self,

@@ -5,39 +5,73 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
-from recsys.events import Event
+from recsys.events import Channel, Event
 from recsys.ids import ItemId
-from recsys.query import Reason, ReasonCode, Recommendation, RecommendedItem, Tier
-from serving.api.names import CHANNEL_NUMBERS, DEGRADED_REASONS, REASONS, TIERS, TYPE_NUMBERS
+from recsys.query import (
+    FillReport,
+    PageType,
+    Reason,
+    ReasonCode,
+    Recommendation,
+    RecommendedItem,
+    Removed,
+    Tier,
+)
+from serving.api.names import (
+    CHANNEL_NUMBERS,
+    DEGRADED_REASONS,
+    PAGE_TYPE_NUMBERS,
+    REASONS,
+    TIERS,
+    TYPE_NUMBERS,
+)
 from serving.ingest import RejectedEvent, WriteResult
 
 UNNAMED_DEGRADATION = "UNSPECIFIED"
 """The reason of a degraded answer whose server is newer than this client."""
 
 
-class Asked(TypedDict, total=False):
-    """Who asks and for what, beside the placement; all of it may be left out.
+class Asker(TypedDict, total=False):
+    """Who asks, when and where; all of it may be left out.
 
-    seeds: items the list should relate to, at most 50.
-    excluded: items that may not be in the list, at most 1,000.
-    limit: most items to return; 0 means the placement's own size.
+    seeds: items the lists should relate to: the product on the page. At most 50.
+    cart: items in the cart, at most 200.
+    excluded: items that may be in no list, at most 1,000.
     market: where the items are to be sold; empty means on their own terms.
+    page_type, channel: words of `recsys.query.PageType` and `recsys.events.Channel`.
+    category, search, device: what the page is about, and what it is seen on.
     """
 
     user_id: str
     visitor_id: str
     session_id: str
     seeds: Iterable[str]
+    cart: Iterable[str]
     excluded: Iterable[str]
-    limit: int
     market: str
+    page_type: str
+    category: str
+    search: str
+    channel: str
+    device: str
+
+
+class Asked(Asker, total=False):
+    """Who asks, and for what list beside the placement.
+
+    limit: most items to return; 0 means the placement's own size.
+    filter: what items have to be, such as `price < 20`; empty for anything.
+    """
+
+    limit: int
+    filter: str
 
 
 def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
@@ -45,17 +79,31 @@ def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
 
     Raises InvalidInput where something has a type or characters that cannot be sent.
     """
-    with _said_as_invalid():
+    with said_as_invalid():
         return pb.RecommendRequest(
             placement=placement,
-            user_id=asked.get("user_id", ""),
-            visitor_id=asked.get("visitor_id", ""),
-            session_id=asked.get("session_id", ""),
-            seed_item_ids=asked.get("seeds", ()),
-            excluded_item_ids=asked.get("excluded", ()),
             page_size=asked.get("limit", 0),
-            market=asked.get("market", ""),
+            filter=asked.get("filter", ""),
+            **encode_asker(asked),
         )
+
+
+def encode_asker(asked: Asker) -> dict[str, Any]:
+    """Return the fields that say who asks, when and where, by their names in a request."""
+    return {
+        "user_id": asked.get("user_id", ""),
+        "visitor_id": asked.get("visitor_id", ""),
+        "session_id": asked.get("session_id", ""),
+        "seed_item_ids": asked.get("seeds", ()),
+        "cart_item_ids": asked.get("cart", ()),
+        "excluded_item_ids": asked.get("excluded", ()),
+        "market": asked.get("market", ""),
+        "page_type": PAGE_TYPE_NUMBERS[PageType(asked.get("page_type", ""))],
+        "category": asked.get("category", ""),
+        "search_query": asked.get("search", ""),
+        "channel": CHANNEL_NUMBERS[Channel(asked.get("channel", ""))],
+        "device": asked.get("device", ""),
+    }
 
 
 def encode_events(
@@ -71,7 +119,7 @@ def encode_events(
     more or fewer user agents than events.
     """
     agents = _one_each(user_agents, len(events))
-    with _said_as_invalid():
+    with said_as_invalid():
         request = event_pb.WriteEventsRequest(
             events=[_encode_event(*pair) for pair in zip(events, agents, strict=True)]
         )
@@ -82,17 +130,36 @@ def encode_events(
 
 def decode_recommendation(response: pb.RecommendResponse) -> Recommendation:
     """Return the answer; a tier or reason that this client does not know reads as the vaguest."""
-    degraded = DEGRADED_REASONS.get(response.degraded_reason, UNNAMED_DEGRADATION)
     return Recommendation(
-        items=tuple(_item(item) for item in response.items),
+        items=decode_items(response.items),
         placement=response.placement,
         tier=TIERS.get(response.tier, Tier.POPULAR),
         bundle_version=response.bundle_version,
         attribution_token=response.attribution_token,
-        degraded=degraded if response.degraded else "",
+        degraded=decode_degraded(response),
         personalised=response.personalised,
-        missing_ids=_ids(response.missing_ids),
+        missing_ids=ids(response.missing_ids),
+        fill=decode_fill(response.fill_report) if response.HasField("fill_report") else None,
     )
+
+
+def decode_fill(fill: pb.FillReport) -> FillReport:
+    """Return why a list is as long as it is."""
+    return FillReport(
+        wanted=fill.wanted_count,
+        eligible=fill.eligible_count,
+        returned=fill.returned_count,
+        from_fallback=fill.fallback_count,
+        on_page=fill.on_page_count,
+        removed=tuple(Removed(one.filter, one.item_count) for one in fill.removed),
+    )
+
+
+def decode_degraded(response: pb.RecommendResponse | pb.RecommendPageResponse) -> str:
+    """Return why an answer is degraded, empty where it is not."""
+    if not response.degraded:
+        return ""
+    return DEGRADED_REASONS.get(response.degraded_reason, UNNAMED_DEGRADATION)
 
 
 def decode_write_result(response: event_pb.WriteEventsResponse) -> WriteResult:
@@ -109,7 +176,7 @@ def decode_write_result(response: event_pb.WriteEventsResponse) -> WriteResult:
 
 
 @contextmanager
-def _said_as_invalid() -> Iterator[None]:
+def said_as_invalid() -> Iterator[None]:
     """Raise InvalidInput for what protobuf refuses to hold."""
     try:
         yield
@@ -154,6 +221,11 @@ def _encode_event(event: Event, user_agent: str) -> event_pb.Event:
     )
 
 
+def decode_items(items: Iterable[pb.RecommendedItem]) -> tuple[RecommendedItem, ...]:
+    """Return the items of a list."""
+    return tuple(_item(item) for item in items)
+
+
 def _item(item: pb.RecommendedItem) -> RecommendedItem:
     return RecommendedItem(
         item_id=ItemId(item.item_id),
@@ -167,8 +239,9 @@ def _item(item: pb.RecommendedItem) -> RecommendedItem:
 
 def _reason(reason: pb.Reason) -> Reason:
     code = REASONS.get(reason.code, ReasonCode.POPULAR)
-    return Reason(code, reason.text, _ids(reason.anchor_item_ids))
+    return Reason(code, reason.text, ids(reason.anchor_item_ids))
 
 
-def _ids(ids: Sequence[str]) -> tuple[ItemId, ...]:
-    return tuple(ItemId(item_id) for item_id in ids)
+def ids(texts: Iterable[str]) -> tuple[ItemId, ...]:
+    """Return these texts as ids of items."""
+    return tuple(ItemId(text) for text in texts)

@@ -2,47 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any, TypeVar
 
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
-from recsys.ids import ItemId, check_id
-from recsys.items import check_market
+from recsys.ids import ItemId, check_id, check_text
+from recsys.items import MOST_CHARACTERS, check_market
 from recsys.query import (
     MOST_EXCLUDED,
+    MOST_FILTER,
+    MOST_IN_CART,
     MOST_ITEMS,
     MOST_SEEDS,
+    MOST_SLOTS,
+    FillReport,
+    Page,
     Query,
     Reason,
     Recommendation,
     RecommendedItem,
+    Scene,
 )
-from serving.api.names import DEGRADED_NUMBERS, REASON_NUMBERS, TIER_NUMBERS
+from serving.api.names import (
+    CHANNELS,
+    DEGRADED_NUMBERS,
+    PAGE_TYPES,
+    REASON_NUMBERS,
+    TIER_NUMBERS,
+)
+
+T = TypeVar("T")
+
+_MOST_NAME = 64
+_MOST_SEARCH = 500
+
+AnyRequest = pb.RecommendRequest | pb.RecommendPageRequest
 
 
 def decode_query(request: pb.RecommendRequest, *, now: datetime) -> Query:
     """Return what is asked. Raises InvalidInput naming the first field at fault."""
-    check_id("placement", request.placement)
-    for name in ("user_id", "visitor_id", "session_id"):
-        if getattr(request, name):
-            check_id(name, getattr(request, name))
-    if request.market:
-        check_market("market", request.market)
-    if request.page_size < 0:
-        raise InvalidInput(
-            "page_size", request.page_size, f"0 or more; above {MOST_ITEMS} means {MOST_ITEMS}"
-        )
-    return Query(
-        placement=request.placement,
-        now=now,
-        user_id=request.user_id,
-        visitor_id=request.visitor_id,
-        session_id=request.session_id,
-        seeds=_item_ids("seed_item_ids", request.seed_item_ids, MOST_SEEDS),
-        excluded=_item_ids("excluded_item_ids", request.excluded_item_ids, MOST_EXCLUDED),
-        limit=min(request.page_size, MOST_ITEMS),
-        market=request.market,
+    asker = _asker(request, now)
+    return replace(
+        asker,
+        placement=_placement(request.placement, "placement"),
+        limit=_limit(request.page_size, "page_size"),
+        filter=_filter(request.filter, "filter"),
+    )
+
+
+def decode_page(request: pb.RecommendPageRequest, *, now: datetime) -> Page:
+    """Return the page that is asked for. Raises InvalidInput naming the first field at fault."""
+    if not 1 <= len(request.slots) <= MOST_SLOTS:
+        raise InvalidInput("slots", len(request.slots), f"1 to {MOST_SLOTS} slots")
+    asker = _asker(request, now)
+    slots = enumerate(request.slots)
+    return Page(tuple(_of_slot(slot, asker, f"slots[{place}].") for place, slot in slots))
+
+
+def _of_slot(slot: pb.Slot, asker: Query, at: str) -> Query:
+    """Return what is asked for a slot; `at` begins the paths of its fields."""
+    if slot.name:
+        check_text(f"{at}name", slot.name, _MOST_NAME)
+    return replace(
+        asker,
+        placement=_placement(slot.placement, f"{at}placement"),
+        limit=_limit(slot.page_size, f"{at}page_size"),
+        filter=_filter(slot.filter, f"{at}filter"),
     )
 
 
@@ -55,11 +83,115 @@ def encode_recommendation(recommendation: Recommendation) -> pb.RecommendRespons
         bundle_version=recommendation.bundle_version,
         attribution_token=recommendation.attribution_token,
         degraded=bool(recommendation.degraded),
-        degraded_reason=DEGRADED_NUMBERS.get(
-            recommendation.degraded, pb.DEGRADED_REASON_UNSPECIFIED
-        ),
+        degraded_reason=_degraded_reason(recommendation.degraded),
         missing_ids=recommendation.missing_ids,
         personalised=recommendation.personalised,
+        fill_report=_encode_fill(recommendation.fill),
+    )
+
+
+def encode_page(
+    request: pb.RecommendPageRequest, lists: Sequence[Recommendation]
+) -> pb.RecommendPageResponse:
+    """Return the lists of a page, in the order of its slots, as they go over the wire."""
+    first = lists[0]
+    return pb.RecommendPageResponse(
+        lists=[_encode_list(*pair) for pair in zip(request.slots, lists, strict=True)],
+        bundle_version=first.bundle_version,
+        degraded=bool(first.degraded),
+        degraded_reason=_degraded_reason(first.degraded),
+        missing_ids=first.missing_ids,
+        personalised=first.personalised,
+    )
+
+
+def _asker(request: AnyRequest, now: datetime) -> Query:
+    """Return who asks, when and where; the placement is not said yet."""
+    for name in ("user_id", "visitor_id", "session_id"):
+        if getattr(request, name):
+            check_id(name, getattr(request, name))
+    if request.market:
+        check_market("market", request.market)
+    return Query(
+        placement="",
+        now=now,
+        user_id=request.user_id,
+        visitor_id=request.visitor_id,
+        session_id=request.session_id,
+        seeds=_item_ids("seed_item_ids", request.seed_item_ids, MOST_SEEDS),
+        excluded=_item_ids("excluded_item_ids", request.excluded_item_ids, MOST_EXCLUDED),
+        market=request.market,
+        scene=_scene(request),
+    )
+
+
+def _scene(request: AnyRequest) -> Scene:
+    if request.device:
+        check_text("device", request.device, _MOST_NAME)
+    for name, most in (("category", MOST_CHARACTERS["category"]), ("search_query", _MOST_SEARCH)):
+        if len(getattr(request, name)) > most:
+            raise InvalidInput(name, getattr(request, name)[:64], f"at most {most} characters")
+    return Scene(
+        page_type=_known("page_type", request.page_type, PAGE_TYPES),
+        cart=_item_ids("cart_item_ids", request.cart_item_ids, MOST_IN_CART),
+        category=request.category,
+        search=request.search_query,
+        channel=_known("channel", request.channel, CHANNELS),
+        device=request.device,
+    )
+
+
+def _known(field: str, number: int, words: Mapping[Any, T]) -> T:
+    """Return the word behind a number of an enum. Raises InvalidInput where there is none."""
+    if number not in words:
+        raise InvalidInput(field, number, "a value of the enum that this server knows")
+    return words[number]
+
+
+def _placement(name: str, field: str) -> str:
+    check_id(field, name)
+    return name
+
+
+def _limit(page_size: int, field: str) -> int:
+    if page_size < 0:
+        raise InvalidInput(field, page_size, f"0 or more; above {MOST_ITEMS} means {MOST_ITEMS}")
+    return min(page_size, MOST_ITEMS)
+
+
+def _filter(text: str, field: str) -> str:
+    if len(text) > MOST_FILTER:
+        raise InvalidInput(field, text[:64], f"at most {MOST_FILTER:,} characters")
+    return text
+
+
+def _degraded_reason(degraded: str) -> pb.DegradedReason.ValueType:
+    return DEGRADED_NUMBERS.get(degraded, pb.DEGRADED_REASON_UNSPECIFIED)
+
+
+def _encode_list(slot: pb.Slot, answer: Recommendation) -> pb.SlotList:
+    return pb.SlotList(
+        name=slot.name,
+        placement=answer.placement,
+        items=[_encode_item(item) for item in answer.items],
+        tier=TIER_NUMBERS[answer.tier],
+        attribution_token=answer.attribution_token,
+        fill_report=_encode_fill(answer.fill),
+    )
+
+
+def _encode_fill(fill: FillReport | None) -> pb.FillReport | None:
+    if fill is None:
+        return None
+    return pb.FillReport(
+        wanted_count=fill.wanted,
+        eligible_count=fill.eligible,
+        returned_count=fill.returned,
+        fallback_count=fill.from_fallback,
+        on_page_count=fill.on_page,
+        removed=[
+            pb.RemovedByFilter(filter=one.name, item_count=one.n_items) for one in fill.removed
+        ],
     )
 
 

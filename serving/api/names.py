@@ -5,7 +5,7 @@ from __future__ import annotations
 from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.events import Channel, EventType
-from recsys.query import ReasonCode, Tier
+from recsys.query import PageType, ReasonCode, Tier
 
 TYPE_NUMBERS: dict[EventType, event_pb.EventType.ValueType] = {
     kind: event_pb.EventType.Value(f"EVENT_TYPE_{kind.name}") for kind in EventType
@@ -21,6 +21,11 @@ TIER_NUMBERS: dict[Tier, pb.Tier.ValueType] = {
     tier: pb.Tier.Value(f"TIER_{tier.name}") for tier in Tier
 }
 TIERS = {number: tier for tier, number in TIER_NUMBERS.items()}
+
+PAGE_TYPE_NUMBERS: dict[PageType, pb.PageType.ValueType] = {
+    kind: pb.PageType.Value(f"PAGE_TYPE_{kind.name}") for kind in PageType
+}
+PAGE_TYPES = {number: kind for kind, number in PAGE_TYPE_NUMBERS.items()}
 
 REASON_NUMBERS: dict[ReasonCode, pb.ReasonCode.ValueType] = {
     code: pb.ReasonCode.Value(f"REASON_CODE_{code.name}") for code in ReasonCode

@@ -17,13 +17,14 @@ from recsys.customers import IdKind
 from recsys.errors import NotReady, Unavailable
 from recsys.pipeline.placement import read_placements
 from recsys.query import Query, Recommendation, RecommendedItem, Tier
+from serving.answers import unknown_placement
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
 from serving.clock import Clock
 from serving.follow import catalog_of_now
 from serving.id_files import read_ids
 from serving.lake.recent import recent_customers
 from serving.log.tail import LogTail
-from serving.recommender import Recommender, no_release, unknown_placement
+from serving.recommender import Recommender, no_release
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
 from serving.snapshot import Snapshot

@@ -12,7 +12,7 @@ from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.errors import InvalidInput, Unavailable
 from recsys.events import Channel, Event, EventType
 from recsys.ids import ItemId
-from recsys.query import Query, Reason, ReasonCode, Recommendation, RecommendedItem, Tier
+from recsys.query import Page, Query, Reason, ReasonCode, Recommendation, RecommendedItem, Tier
 from serving.api.event_servicer import EventServicer
 from serving.api.recommendation_servicer import RecommendationServicer
 from serving.cli import app
@@ -65,6 +65,9 @@ class Kiosk:
 
     def __init__(self) -> None:
         self.events: list[Event] = []
+
+    async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
+        return [await self.recommend(query) for query in page.queries]
 
     async def recommend(self, query: Query) -> Recommendation:
         title = "\x1b[31m[red]Bread[/red]\nand tea"

@@ -15,7 +15,7 @@ from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.errors import InvalidInput, NotFound, RecsysError, Unavailable
 from recsys.events import Event, EventType
 from recsys.ids import ItemId
-from recsys.query import Query, Reason, ReasonCode, Recommendation, RecommendedItem, Tier
+from recsys.query import Page, Query, Reason, ReasonCode, Recommendation, RecommendedItem, Tier
 from serving.api.event_servicer import EventServicer
 from serving.api.interceptors import StatusInterceptor
 from serving.api.recommendation_servicer import RecommendationServicer
@@ -35,6 +35,9 @@ class Kiosk:
     queries: list[Query] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     failures_left: int = 0
+
+    async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
+        return [await self.recommend(query) for query in page.queries]
 
     async def recommend(self, query: Query) -> Recommendation:
         self.queries.append(query)

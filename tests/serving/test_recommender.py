@@ -12,8 +12,9 @@ from recsys.customers import IdKind
 from recsys.errors import NotFound, NotReady, Unavailable
 from recsys.events import EventType
 from recsys.ids import ItemId
+from recsys.pipeline.pipeline import NamedFilter
 from recsys.pipeline.placement import parse_placements
-from recsys.query import Query, Recommendation, Tier
+from recsys.query import FillReport, Page, Query, Recommendation, Tier
 from recsys.state import UserState
 from serving.attribution import AttributionToken
 from serving.metrics import AnswerMetrics, Registry, totals
@@ -269,7 +270,7 @@ class FailsForOne:
 
 async def test_query_that_fails_takes_none_of_its_batch_with_it() -> None:
     home = SHOP.pipelines["home"]
-    faulty = replace(home, filters=(FailsForOne(), *home.filters))  # type: ignore[arg-type]
+    faulty = replace(home, filters=(NamedFilter("faulty", FailsForOne()), *home.filters))  # type: ignore[arg-type]
     shelf, registry = Shelf(replace(SHOP, pipelines={"home": faulty})), Registry()
     asking = recommender(KnownStates(), shelf, registry=registry)
 
@@ -338,3 +339,60 @@ def _content(answer: Recommendation) -> Recommendation:
     """Return the answer with scores rounded: sums over a batch may end in another last bit."""
     items = tuple(replace(item, score=round(item.score, 4)) for item in answer.items)
     return replace(answer, items=items)
+
+
+async def test_page_is_filled_slot_by_slot_with_one_read_and_no_item_twice() -> None:
+    store = KnownStates(ANNA)
+    page = Page(tuple(asked_by("anna", name) for name in ("email", "home", "product")))
+
+    lists = await recommender(store).recommend_page(page)
+
+    shown = [item for answer in lists for item in answer.item_ids]
+    assert [answer.placement for answer in lists] == ["email", "home", "product"]
+    assert len(shown) == len(set(shown)) == 3 + 4 + 2  # all that is sold: the third asks for three
+    assert store.reads == [1]
+
+
+async def test_report_says_why_a_list_is_as_long_as_it_is() -> None:
+    page = Page((asked_by("nobody", "home"), asked_by("nobody", "home", limit=8)))
+
+    _, second = await recommender(KnownStates()).recommend_page(page)
+
+    assert second.fill is not None
+    removed = [(one.name, one.n_items) for one in second.fill.removed]
+    assert removed == [("available", 1), ("not_hidden", 0), ("not_seeds", 0), ("not_purchased", 0)]
+    assert second.fill == FillReport(8, 9, 5, on_page=4, removed=second.fill.removed)
+
+
+async def test_page_with_an_unknown_placement_is_refused_and_others_are_not() -> None:
+    asking = recommender(KnownStates())
+
+    refused, filled = await asyncio.gather(
+        asking.recommend_page(Page((asked_by("anna"), asked_by("anna", "checkout")))),
+        asking.recommend_page(Page((asked_by("anna"),))),
+        return_exceptions=True,
+    )
+
+    assert isinstance(refused, NotFound)
+    assert isinstance(filled, tuple)
+
+
+async def test_items_of_a_fallback_stand_behind_and_are_counted() -> None:
+    again = parse_placements(
+        shop.PLACEMENTS
+        + """
+[placements.again]
+situation = "visit"
+size = 3
+sources = [{ kind = "buy_again", k = 10 }]
+fallback = "home"
+"""
+    )
+    shelf = Shelf(Snapshot.of(shop.bundle("v1"), again))
+
+    answer = await recommender(KnownStates(ANNA), shelf).recommend(asked_by("anna", "again"))
+
+    assert answer.item_ids[0] == "coffee"
+    assert [item.position for item in answer.items] == [1, 2, 3]
+    assert answer.fill is not None
+    assert (answer.fill.returned, answer.fill.from_fallback) == (3, 2)

@@ -22,29 +22,44 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from protos.recsys.v1 import event_service_pb2 as protos_dot_recsys_dot_v1_dot_event__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/recsys/v1/recommendation_service.proto\x12\trecsys.v1\"\xb3\x01\n\x10RecommendRequest\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x15\n\rseed_item_ids\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\nvisitor_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x07 \x03(\t\x12\x0e\n\x06market\x18\x08 \x01(\t\"\x94\x02\n\x11RecommendResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.recsys.v1.RecommendedItem\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x1d\n\x04tier\x18\x03 \x01(\x0e\x32\x0f.recsys.v1.Tier\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\x05 \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x32\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32\x19.recsys.v1.DegradedReason\x12\x13\n\x0bmissing_ids\x18\x08 \x03(\t\x12\x14\n\x0cpersonalised\x18\t \x01(\x08\"\x85\x01\n\x0fRecommendedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x0e\n\x06source\x18\x04 \x01(\t\x12!\n\x06reason\x18\x05 \x01(\x0b\x32\x11.recsys.v1.Reason\x12\r\n\x05title\x18\x06 \x01(\t\"T\n\x06Reason\x12#\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x15.recsys.v1.ReasonCode\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x17\n\x0f\x61nchor_item_ids\x18\x03 \x03(\t*S\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_PERSONAL\x10\x01\x12\x10\n\x0cTIER_SESSION\x10\x02\x12\x10\n\x0cTIER_POPULAR\x10\x03*\xf9\x01\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_CODE_BOUGHT_BEFORE\x10\x01\x12\x1b\n\x17REASON_CODE_SEEN_BEFORE\x10\x02\x12\x1f\n\x1bREASON_CODE_SIMILAR_TO_SEED\x10\x03\x12\"\n\x1eREASON_CODE_SIMILAR_TO_HISTORY\x10\x04\x12\x1f\n\x1bREASON_CODE_LIKE_YOUR_TASTE\x10\x05\x12\x17\n\x13REASON_CODE_POPULAR\x10\x06\x12\x13\n\x0fREASON_CODE_NEW\x10\x07*z\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_STATE_UNAVAILABLE\x10\x01\x12 \n\x1c\x44\x45GRADED_REASON_STATE_BEHIND\x10\x02\x32_\n\x15RecommendationService\x12\x46\n\tRecommend\x12\x1b.recsys.v1.RecommendRequest\x1a\x1c.recsys.v1.RecommendResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-protos/recsys/v1/recommendation_service.proto\x12\trecsys.v1\x1a$protos/recsys/v1/event_service.proto\"\xdf\x02\n\x10RecommendRequest\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x15\n\rseed_item_ids\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\nvisitor_id\x18\x05 \x01(\t\x12\x12\n\nsession_id\x18\x06 \x01(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x07 \x03(\t\x12\x0e\n\x06market\x18\x08 \x01(\t\x12\x0e\n\x06\x66ilter\x18\t \x01(\t\x12&\n\tpage_type\x18\n \x01(\x0e\x32\x13.recsys.v1.PageType\x12\x15\n\rcart_item_ids\x18\x0b \x03(\t\x12\x10\n\x08\x63\x61tegory\x18\x0c \x01(\t\x12\x14\n\x0csearch_query\x18\r \x01(\t\x12#\n\x07\x63hannel\x18\x0e \x01(\x0e\x32\x12.recsys.v1.Channel\x12\x0e\n\x06\x64\x65vice\x18\x0f \x01(\t\"\xcd\x02\n\x14RecommendPageRequest\x12\x1e\n\x05slots\x18\x01 \x03(\x0b\x32\x0f.recsys.v1.Slot\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x12\n\nvisitor_id\x18\x03 \x01(\t\x12\x12\n\nsession_id\x18\x04 \x01(\t\x12\x15\n\rseed_item_ids\x18\x05 \x03(\t\x12\x19\n\x11\x65xcluded_item_ids\x18\x06 \x03(\t\x12\x0e\n\x06market\x18\x07 \x01(\t\x12&\n\tpage_type\x18\x08 \x01(\x0e\x32\x13.recsys.v1.PageType\x12\x15\n\rcart_item_ids\x18\t \x03(\t\x12\x10\n\x08\x63\x61tegory\x18\n \x01(\t\x12\x14\n\x0csearch_query\x18\x0b \x01(\t\x12#\n\x07\x63hannel\x18\x0c \x01(\x0e\x32\x12.recsys.v1.Channel\x12\x0e\n\x06\x64\x65vice\x18\r \x01(\t\"J\n\x04Slot\x12\x11\n\tplacement\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\"\xc4\x01\n\x15RecommendPageResponse\x12\"\n\x05lists\x18\x01 \x03(\x0b\x32\x13.recsys.v1.SlotList\x12\x16\n\x0e\x62undle_version\x18\x02 \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x03 \x01(\x08\x12\x32\n\x0f\x64\x65graded_reason\x18\x04 \x01(\x0e\x32\x19.recsys.v1.DegradedReason\x12\x13\n\x0bmissing_ids\x18\x05 \x03(\t\x12\x14\n\x0cpersonalised\x18\x06 \x01(\x08\"\xbc\x01\n\x08SlotList\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tplacement\x18\x02 \x01(\t\x12)\n\x05items\x18\x03 \x03(\x0b\x32\x1a.recsys.v1.RecommendedItem\x12\x1d\n\x04tier\x18\x04 \x01(\x0e\x32\x0f.recsys.v1.Tier\x12\x19\n\x11\x61ttribution_token\x18\x05 \x01(\t\x12*\n\x0b\x66ill_report\x18\x06 \x01(\x0b\x32\x15.recsys.v1.FillReport\"\xae\x01\n\nFillReport\x12\x14\n\x0cwanted_count\x18\x01 \x01(\x05\x12\x16\n\x0e\x65ligible_count\x18\x02 \x01(\x05\x12\x16\n\x0ereturned_count\x18\x03 \x01(\x05\x12\x16\n\x0e\x66\x61llback_count\x18\x04 \x01(\x05\x12\x15\n\ron_page_count\x18\x05 \x01(\x05\x12+\n\x07removed\x18\x06 \x03(\x0b\x32\x1a.recsys.v1.RemovedByFilter\"5\n\x0fRemovedByFilter\x12\x0e\n\x06\x66ilter\x18\x01 \x01(\t\x12\x12\n\nitem_count\x18\x02 \x01(\x05\"\xc0\x02\n\x11RecommendResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.recsys.v1.RecommendedItem\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x1d\n\x04tier\x18\x03 \x01(\x0e\x32\x0f.recsys.v1.Tier\x12\x16\n\x0e\x62undle_version\x18\x04 \x01(\t\x12\x19\n\x11\x61ttribution_token\x18\x05 \x01(\t\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12\x32\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32\x19.recsys.v1.DegradedReason\x12\x13\n\x0bmissing_ids\x18\x08 \x03(\t\x12\x14\n\x0cpersonalised\x18\t \x01(\x08\x12*\n\x0b\x66ill_report\x18\n \x01(\x0b\x32\x15.recsys.v1.FillReport\"\x85\x01\n\x0fRecommendedItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x0e\n\x06source\x18\x04 \x01(\t\x12!\n\x06reason\x18\x05 \x01(\x0b\x32\x11.recsys.v1.Reason\x12\r\n\x05title\x18\x06 \x01(\t\"T\n\x06Reason\x12#\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x15.recsys.v1.ReasonCode\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x17\n\x0f\x61nchor_item_ids\x18\x03 \x03(\t*\xa5\x02\n\x08PageType\x12\x19\n\x15PAGE_TYPE_UNSPECIFIED\x10\x00\x12\x12\n\x0ePAGE_TYPE_HOME\x10\x01\x12\x16\n\x12PAGE_TYPE_CATEGORY\x10\x02\x12\x15\n\x11PAGE_TYPE_PRODUCT\x10\x03\x12\x12\n\x0ePAGE_TYPE_CART\x10\x04\x12 \n\x1cPAGE_TYPE_ORDER_CONFIRMATION\x10\x05\x12\x14\n\x10PAGE_TYPE_SEARCH\x10\x06\x12\x1f\n\x1bPAGE_TYPE_SEARCH_NO_RESULTS\x10\x07\x12\x11\n\rPAGE_TYPE_APP\x10\x08\x12\x12\n\x0ePAGE_TYPE_TILL\x10\t\x12\x12\n\x0ePAGE_TYPE_CHAT\x10\n\x12\x13\n\x0fPAGE_TYPE_EMAIL\x10\x0b*S\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x11\n\rTIER_PERSONAL\x10\x01\x12\x10\n\x0cTIER_SESSION\x10\x02\x12\x10\n\x0cTIER_POPULAR\x10\x03*\xf9\x01\n\nReasonCode\x12\x1b\n\x17REASON_CODE_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_CODE_BOUGHT_BEFORE\x10\x01\x12\x1b\n\x17REASON_CODE_SEEN_BEFORE\x10\x02\x12\x1f\n\x1bREASON_CODE_SIMILAR_TO_SEED\x10\x03\x12\"\n\x1eREASON_CODE_SIMILAR_TO_HISTORY\x10\x04\x12\x1f\n\x1bREASON_CODE_LIKE_YOUR_TASTE\x10\x05\x12\x17\n\x13REASON_CODE_POPULAR\x10\x06\x12\x13\n\x0fREASON_CODE_NEW\x10\x07*z\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12%\n!DEGRADED_REASON_STATE_UNAVAILABLE\x10\x01\x12 \n\x1c\x44\x45GRADED_REASON_STATE_BEHIND\x10\x02\x32\xb3\x01\n\x15RecommendationService\x12\x46\n\tRecommend\x12\x1b.recsys.v1.RecommendRequest\x1a\x1c.recsys.v1.RecommendResponse\x12R\n\rRecommendPage\x12\x1f.recsys.v1.RecommendPageRequest\x1a .recsys.v1.RecommendPageResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.recsys.v1.recommendation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TIER']._serialized_start=743
-  _globals['_TIER']._serialized_end=826
-  _globals['_REASONCODE']._serialized_start=829
-  _globals['_REASONCODE']._serialized_end=1078
-  _globals['_DEGRADEDREASON']._serialized_start=1080
-  _globals['_DEGRADEDREASON']._serialized_end=1202
-  _globals['_RECOMMENDREQUEST']._serialized_start=61
-  _globals['_RECOMMENDREQUEST']._serialized_end=240
-  _globals['_RECOMMENDRESPONSE']._serialized_start=243
-  _globals['_RECOMMENDRESPONSE']._serialized_end=519
-  _globals['_RECOMMENDEDITEM']._serialized_start=522
-  _globals['_RECOMMENDEDITEM']._serialized_end=655
-  _globals['_REASON']._serialized_start=657
-  _globals['_REASON']._serialized_end=741
-  _globals['_RECOMMENDATIONSERVICE']._serialized_start=1204
-  _globals['_RECOMMENDATIONSERVICE']._serialized_end=1299
+  _globals['_PAGETYPE']._serialized_start=2032
+  _globals['_PAGETYPE']._serialized_end=2325
+  _globals['_TIER']._serialized_start=2327
+  _globals['_TIER']._serialized_end=2410
+  _globals['_REASONCODE']._serialized_start=2413
+  _globals['_REASONCODE']._serialized_end=2662
+  _globals['_DEGRADEDREASON']._serialized_start=2664
+  _globals['_DEGRADEDREASON']._serialized_end=2786
+  _globals['_RECOMMENDREQUEST']._serialized_start=99
+  _globals['_RECOMMENDREQUEST']._serialized_end=450
+  _globals['_RECOMMENDPAGEREQUEST']._serialized_start=453
+  _globals['_RECOMMENDPAGEREQUEST']._serialized_end=786
+  _globals['_SLOT']._serialized_start=788
+  _globals['_SLOT']._serialized_end=862
+  _globals['_RECOMMENDPAGERESPONSE']._serialized_start=865
+  _globals['_RECOMMENDPAGERESPONSE']._serialized_end=1061
+  _globals['_SLOTLIST']._serialized_start=1064
+  _globals['_SLOTLIST']._serialized_end=1252
+  _globals['_FILLREPORT']._serialized_start=1255
+  _globals['_FILLREPORT']._serialized_end=1429
+  _globals['_REMOVEDBYFILTER']._serialized_start=1431
+  _globals['_REMOVEDBYFILTER']._serialized_end=1484
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1487
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1807
+  _globals['_RECOMMENDEDITEM']._serialized_start=1810
+  _globals['_RECOMMENDEDITEM']._serialized_end=1943
+  _globals['_REASON']._serialized_start=1945
+  _globals['_REASON']._serialized_end=2029
+  _globals['_RECOMMENDATIONSERVICE']._serialized_start=2789
+  _globals['_RECOMMENDATIONSERVICE']._serialized_end=2968
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from protos.recsys.v1 import event_service_pb2 as _event_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,66 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PageType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PageTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PageType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAGE_TYPE_UNSPECIFIED: _PageType.ValueType  # 0
+    """Not told."""
+    PAGE_TYPE_HOME: _PageType.ValueType  # 1
+    """The home page."""
+    PAGE_TYPE_CATEGORY: _PageType.ValueType  # 2
+    """A page of one category."""
+    PAGE_TYPE_PRODUCT: _PageType.ValueType  # 3
+    """A page of one product."""
+    PAGE_TYPE_CART: _PageType.ValueType  # 4
+    """The cart."""
+    PAGE_TYPE_ORDER_CONFIRMATION: _PageType.ValueType  # 5
+    """The page that confirms an order."""
+    PAGE_TYPE_SEARCH: _PageType.ValueType  # 6
+    """Results of a search."""
+    PAGE_TYPE_SEARCH_NO_RESULTS: _PageType.ValueType  # 7
+    """A search that found nothing."""
+    PAGE_TYPE_APP: _PageType.ValueType  # 8
+    """A screen of the app."""
+    PAGE_TYPE_TILL: _PageType.ValueType  # 9
+    """The till in a store."""
+    PAGE_TYPE_CHAT: _PageType.ValueType  # 10
+    """A chat."""
+    PAGE_TYPE_EMAIL: _PageType.ValueType  # 11
+    """An e-mail."""
+
+class PageType(_PageType, metaclass=_PageTypeEnumTypeWrapper):
+    """Where the shop stands when it asks."""
+
+PAGE_TYPE_UNSPECIFIED: PageType.ValueType  # 0
+"""Not told."""
+PAGE_TYPE_HOME: PageType.ValueType  # 1
+"""The home page."""
+PAGE_TYPE_CATEGORY: PageType.ValueType  # 2
+"""A page of one category."""
+PAGE_TYPE_PRODUCT: PageType.ValueType  # 3
+"""A page of one product."""
+PAGE_TYPE_CART: PageType.ValueType  # 4
+"""The cart."""
+PAGE_TYPE_ORDER_CONFIRMATION: PageType.ValueType  # 5
+"""The page that confirms an order."""
+PAGE_TYPE_SEARCH: PageType.ValueType  # 6
+"""Results of a search."""
+PAGE_TYPE_SEARCH_NO_RESULTS: PageType.ValueType  # 7
+"""A search that found nothing."""
+PAGE_TYPE_APP: PageType.ValueType  # 8
+"""A screen of the app."""
+PAGE_TYPE_TILL: PageType.ValueType  # 9
+"""The till in a store."""
+PAGE_TYPE_CHAT: PageType.ValueType  # 10
+"""A chat."""
+PAGE_TYPE_EMAIL: PageType.ValueType  # 11
+"""An e-mail."""
+Global___PageType: _TypeAlias = PageType  # noqa: Y015
 
 class _Tier:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -141,6 +202,13 @@ class RecommendRequest(_message.Message):
     SESSION_ID_FIELD_NUMBER: _builtins.int
     EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
     MARKET_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_TYPE_FIELD_NUMBER: _builtins.int
+    CART_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SEARCH_QUERY_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Required. Name of a configured placement, such as `home`; at most 128 bytes."""
     user_id: _builtins.str
@@ -159,9 +227,23 @@ class RecommendRequest(_message.Message):
     """Optional. The shop's own name of the market the answer is for, such as `DE`: its stock and
     prices count. Empty for the items' own terms.
     """
+    filter: _builtins.str
+    """Optional. What items have to be, such as `brand = "Acme" and price < 20`; at most 4,000
+    characters. The list is as full as the items allow that are so.
+    """
+    page_type: Global___PageType.ValueType
+    """Optional. The kind of page the list is for."""
+    category: _builtins.str
+    """Optional. Path of the category on the page, such as `Grocery > Bread`; at most 1,000 characters."""
+    search_query: _builtins.str
+    """Optional. What the customer searched for; at most 500 characters."""
+    channel: _event_service_pb2.Channel.ValueType
+    """Optional. Where the customer is."""
+    device: _builtins.str
+    """Optional. The shop's own name of the kind of device, such as `phone`; at most 64 bytes."""
     @_builtins.property
     def seed_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. Items the list should relate to: the product on the page, or the cart. At most 50.
+        """Optional. Items the list should relate to: the product on the page. At most 50.
         Unknown ids are ignored and come back in `missing_ids`.
         """
 
@@ -169,6 +251,12 @@ class RecommendRequest(_message.Message):
     def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Items that may not be in the list, such as those the page shows already. At most
         1,000. Unknown ids are ignored and come back in `missing_ids`.
+        """
+
+    @_builtins.property
+    def cart_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items in the cart; at most 200. The list relates to them, too, and leaves them out.
+        Unknown ids are ignored and come back in `missing_ids`.
         """
 
     def __init__(
@@ -182,14 +270,304 @@ class RecommendRequest(_message.Message):
         session_id: _builtins.str = ...,
         excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         market: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        page_type: Global___PageType.ValueType = ...,
+        cart_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        category: _builtins.str = ...,
+        search_query: _builtins.str = ...,
+        channel: _event_service_pb2.Channel.ValueType = ...,
+        device: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_item_ids", b"excluded_item_ids", "market", b"market", "page_size", b"page_size", "placement", b"placement", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "market", b"market", "page_size", b"page_size", "page_type", b"page_type", "placement", b"placement", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
+
+@_typing.final
+class RecommendPageRequest(_message.Message):
+    """Asks for the lists of all slots of a page.
+
+    Whoever asks is named as in RecommendRequest.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLOTS_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    VISITOR_ID_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SEED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    MARKET_FIELD_NUMBER: _builtins.int
+    PAGE_TYPE_FIELD_NUMBER: _builtins.int
+    CART_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SEARCH_QUERY_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.str
+    """Optional. The shop's id of the user; empty for a visitor not known."""
+    visitor_id: _builtins.str
+    """Optional. The shop's id of the browser or device, the same over several sessions."""
+    session_id: _builtins.str
+    """Optional. The shop's id of this visit."""
+    market: _builtins.str
+    """Optional. The shop's own name of the market the answer is for, such as `DE`."""
+    page_type: Global___PageType.ValueType
+    """Optional. The kind of page."""
+    category: _builtins.str
+    """Optional. Path of the category on the page, such as `Grocery > Bread`; at most 1,000 characters."""
+    search_query: _builtins.str
+    """Optional. What the customer searched for; at most 500 characters."""
+    channel: _event_service_pb2.Channel.ValueType
+    """Optional. Where the customer is."""
+    device: _builtins.str
+    """Optional. The shop's own name of the kind of device, such as `phone`; at most 64 bytes."""
+    @_builtins.property
+    def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Slot]:
+        """Required. What to show where, in the order in which the slots may choose; at most 20."""
+
+    @_builtins.property
+    def seed_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items the lists should relate to: the product on the page. At most 50."""
+
+    @_builtins.property
+    def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items that may be in no list. At most 1,000."""
+
+    @_builtins.property
+    def cart_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items in the cart; at most 200."""
+
+    def __init__(
+        self,
+        *,
+        slots: _abc.Iterable[Global___Slot] | None = ...,
+        user_id: _builtins.str = ...,
+        visitor_id: _builtins.str = ...,
+        session_id: _builtins.str = ...,
+        seed_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        market: _builtins.str = ...,
+        page_type: Global___PageType.ValueType = ...,
+        cart_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        category: _builtins.str = ...,
+        search_query: _builtins.str = ...,
+        channel: _event_service_pb2.Channel.ValueType = ...,
+        device: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "excluded_item_ids", b"excluded_item_ids", "market", b"market", "page_type", b"page_type", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "slots", b"slots", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendPageRequest: _TypeAlias = RecommendPageRequest  # noqa: Y015
+
+@_typing.final
+class Slot(_message.Message):
+    """One list on a page."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    placement: _builtins.str
+    """Required. Name of a configured placement, such as `home`; at most 128 bytes."""
+    name: _builtins.str
+    """Optional. The shop's name of the slot, which comes back with its list; at most 64 bytes."""
+    page_size: _builtins.int
+    """Optional. Most items to return: 0 means the placement's own size, above 500 means 500,
+    negative is INVALID_ARGUMENT.
+    """
+    filter: _builtins.str
+    """Optional. What items of this list have to be, as in RecommendRequest."""
+    def __init__(
+        self,
+        *,
+        placement: _builtins.str = ...,
+        name: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "name", b"name", "page_size", b"page_size", "placement", b"placement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Slot: _TypeAlias = Slot  # noqa: Y015
+
+@_typing.final
+class RecommendPageResponse(_message.Message):
+    """Holds the answer to one RecommendPageRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTS_FIELD_NUMBER: _builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASON_FIELD_NUMBER: _builtins.int
+    MISSING_IDS_FIELD_NUMBER: _builtins.int
+    PERSONALISED_FIELD_NUMBER: _builtins.int
+    bundle_version: _builtins.str
+    """Output only. Version of the model bundle that answered."""
+    degraded: _builtins.bool
+    """Output only. Whether the answer rests on less than is known, because a part of the service
+    was away.
+    """
+    degraded_reason: Global___DegradedReason.ValueType
+    """Output only. Why the answer is degraded, as in RecommendResponse."""
+    personalised: _builtins.bool
+    """Output only. Whether the answer may rest on what the asker did."""
+    @_builtins.property
+    def lists(self) -> _containers.RepeatedCompositeFieldContainer[Global___SlotList]:
+        """Output only. The list of each slot, in the order of the request."""
+
+    @_builtins.property
+    def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Seed, cart and excluded items that the bundle does not know, in the order of the
+        request.
+        """
+
+    def __init__(
+        self,
+        *,
+        lists: _abc.Iterable[Global___SlotList] | None = ...,
+        bundle_version: _builtins.str = ...,
+        degraded: _builtins.bool = ...,
+        degraded_reason: Global___DegradedReason.ValueType = ...,
+        missing_ids: _abc.Iterable[_builtins.str] | None = ...,
+        personalised: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "lists", b"lists", "missing_ids", b"missing_ids", "personalised", b"personalised"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendPageResponse: _TypeAlias = RecommendPageResponse  # noqa: Y015
+
+@_typing.final
+class SlotList(_message.Message):
+    """Holds the list of one slot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_TOKEN_FIELD_NUMBER: _builtins.int
+    FILL_REPORT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Output only. The shop's name of the slot."""
+    placement: _builtins.str
+    """Output only. Name of the placement that answered."""
+    tier: Global___Tier.ValueType
+    """Output only. How much about the asker the list rests on."""
+    attribution_token: _builtins.str
+    """Output only. Ties events to this list: events that follow from it echo the token unchanged."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
+        """Output only. The items to show, best first; may be fewer than asked for, or none."""
+
+    @_builtins.property
+    def fill_report(self) -> Global___FillReport:
+        """Output only. Why the list is as long as it is."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        placement: _builtins.str = ...,
+        items: _abc.Iterable[Global___RecommendedItem] | None = ...,
+        tier: Global___Tier.ValueType = ...,
+        attribution_token: _builtins.str = ...,
+        fill_report: Global___FillReport | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fill_report", b"fill_report"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "fill_report", b"fill_report", "items", b"items", "name", b"name", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SlotList: _TypeAlias = SlotList  # noqa: Y015
+
+@_typing.final
+class FillReport(_message.Message):
+    """Says why a list is as long as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WANTED_COUNT_FIELD_NUMBER: _builtins.int
+    ELIGIBLE_COUNT_FIELD_NUMBER: _builtins.int
+    RETURNED_COUNT_FIELD_NUMBER: _builtins.int
+    FALLBACK_COUNT_FIELD_NUMBER: _builtins.int
+    ON_PAGE_COUNT_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    wanted_count: _builtins.int
+    """Output only. Items asked for."""
+    eligible_count: _builtins.int
+    """Output only. Items that all filters left."""
+    returned_count: _builtins.int
+    """Output only. Items in the list."""
+    fallback_count: _builtins.int
+    """Output only. Items in the list that the fallback placement proposed, the last ones."""
+    on_page_count: _builtins.int
+    """Output only. Eligible items that stand in an earlier list of the page."""
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovedByFilter]:
+        """Output only. What each filter took away of what those before it had left, in their order."""
+
+    def __init__(
+        self,
+        *,
+        wanted_count: _builtins.int = ...,
+        eligible_count: _builtins.int = ...,
+        returned_count: _builtins.int = ...,
+        fallback_count: _builtins.int = ...,
+        on_page_count: _builtins.int = ...,
+        removed: _abc.Iterable[Global___RemovedByFilter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["eligible_count", b"eligible_count", "fallback_count", b"fallback_count", "on_page_count", b"on_page_count", "removed", b"removed", "returned_count", b"returned_count", "wanted_count", b"wanted_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FillReport: _TypeAlias = FillReport  # noqa: Y015
+
+@_typing.final
+class RemovedByFilter(_message.Message):
+    """Says what one filter took away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Output only. Name of the filter, such as `available`, or the condition that it checks."""
+    item_count: _builtins.int
+    """Output only. Items it took away."""
+    def __init__(
+        self,
+        *,
+        filter: _builtins.str = ...,
+        item_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "item_count", b"item_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovedByFilter: _TypeAlias = RemovedByFilter  # noqa: Y015
 
 @_typing.final
 class RecommendResponse(_message.Message):
@@ -206,6 +584,7 @@ class RecommendResponse(_message.Message):
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
     MISSING_IDS_FIELD_NUMBER: _builtins.int
     PERSONALISED_FIELD_NUMBER: _builtins.int
+    FILL_REPORT_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Output only. Name of the placement that answered."""
     tier: Global___Tier.ValueType
@@ -234,9 +613,13 @@ class RecommendResponse(_message.Message):
 
     @_builtins.property
     def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output only. Seed and excluded items that the bundle does not know, in the order of the
+        """Output only. Seed, cart and excluded items that the bundle does not know, in the order of the
         request. Not an error: the newest items are unknown to every bundle for a while.
         """
+
+    @_builtins.property
+    def fill_report(self) -> Global___FillReport:
+        """Output only. Why the list is as long as it is."""
 
     def __init__(
         self,
@@ -250,10 +633,11 @@ class RecommendResponse(_message.Message):
         degraded_reason: Global___DegradedReason.ValueType = ...,
         missing_ids: _abc.Iterable[_builtins.str] | None = ...,
         personalised: _builtins.bool = ...,
+        fill_report: Global___FillReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fill_report", b"fill_report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "items", b"items", "missing_ids", b"missing_ids", "personalised", b"personalised", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "fill_report", b"fill_report", "items", b"items", "missing_ids", b"missing_ids", "personalised", b"personalised", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

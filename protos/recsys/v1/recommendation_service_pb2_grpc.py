@@ -40,6 +40,11 @@ class RecommendationServiceStub:
                 request_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendRequest.SerializeToString,
                 response_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendResponse.FromString,
                 _registered_method=True)
+        self.RecommendPage = channel.unary_unary(
+                '/recsys.v1.RecommendationService/RecommendPage',
+                request_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageRequest.SerializeToString,
+                response_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer:
@@ -57,6 +62,16 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecommendPage(self, request, context):
+        """Returns the lists of all slots of a page, none of which repeats an item of another.
+
+        One call is cheaper than one for each slot. Slots choose in their order: put the one first that
+        matters most. Errors are those of `Recommend`, with the path of the slot at fault.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -64,6 +79,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Recommend,
                     request_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendRequest.FromString,
                     response_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendResponse.SerializeToString,
+            ),
+            'RecommendPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendPage,
+                    request_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageRequest.FromString,
+                    response_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -94,6 +114,33 @@ class RecommendationService:
             '/recsys.v1.RecommendationService/Recommend',
             protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendRequest.SerializeToString,
             protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.v1.RecommendationService/RecommendPage',
+            protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageRequest.SerializeToString,
+            protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -23,6 +23,12 @@ class RecommendationServiceStub:
     on less and its tier says so. An unknown placement is NOT_FOUND, a field out of its limits
     INVALID_ARGUMENT; both carry google.rpc.ErrorInfo with a reason.
     """
+    RecommendPage: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.RecommendPageRequest, _recommendation_service_pb2.RecommendPageResponse]
+    """Returns the lists of all slots of a page, none of which repeats an item of another.
+
+    One call is cheaper than one for each slot. Slots choose in their order: put the one first that
+    matters most. Errors are those of `Recommend`, with the path of the slot at fault.
+    """
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers what to show one customer in one place."""
@@ -38,6 +44,18 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
         Reads only, so it is safe to repeat. Somebody unknown is not an error: the answer then rests
         on less and its tier says so. An unknown placement is NOT_FOUND, a field out of its limits
         INVALID_ARGUMENT; both carry google.rpc.ErrorInfo with a reason.
+        """
+
+    @_abc_1.abstractmethod
+    def RecommendPage(
+        self,
+        request: _recommendation_service_pb2.RecommendPageRequest,
+        context: _aio.ServicerContext[_recommendation_service_pb2.RecommendPageRequest, _abc.Awaitable[_recommendation_service_pb2.RecommendPageResponse]],
+    ) -> _abc.Awaitable[_recommendation_service_pb2.RecommendPageResponse]:
+        """Returns the lists of all slots of a page, none of which repeats an item of another.
+
+        One call is cheaper than one for each slot. Slots choose in their order: put the one first that
+        matters most. Errors are those of `Recommend`, with the path of the slot at fault.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _aio.Server) -> None: ...

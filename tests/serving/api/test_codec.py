@@ -1,14 +1,30 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
+from recsys.events import Channel
 from recsys.ids import ItemId
-from recsys.query import Query, Reason, ReasonCode, Recommendation, RecommendedItem, Tier
-from serving.api import client_codec, codec
+from recsys.query import (
+    FillReport,
+    Page,
+    PageType,
+    Query,
+    Reason,
+    ReasonCode,
+    Recommendation,
+    RecommendedItem,
+    Removed,
+    Scene,
+    Tier,
+)
+from serving.api import client_codec, codec, page_client_codec
+from serving.api.page_client_codec import Slot
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -110,3 +126,103 @@ def test_degradation_without_a_number_is_still_said() -> None:
 
     assert response.degraded
     assert response.degraded_reason == pb.DEGRADED_REASON_UNSPECIFIED
+
+
+ASKER = {
+    "user_id": "ann",
+    "visitor_id": "v",
+    "session_id": "s",
+    "seeds": ["bread"],
+    "cart": ["milk"],
+    "excluded": ["tea"],
+    "market": "DE",
+    "page_type": "cart",
+    "category": "Grocery > Bread",
+    "search": "rye",
+    "channel": "app",
+    "device": "phone",
+}
+SCENE = Scene(PageType.CART, (ItemId("milk"),), "Grocery > Bread", "rye", Channel.APP, "phone")
+
+
+HOME = pb.Slot(placement="home")
+
+
+def paged(**fields: Any) -> pb.RecommendPageRequest:
+    """Return the request of a page with one slot that has these fields."""
+    return pb.RecommendPageRequest(slots=[pb.Slot(placement="home", **fields)])
+
+
+def test_page_of_a_client_becomes_the_page_it_says() -> None:
+    slots = [Slot("home", "top", 3, "price < 20"), Slot("product")]
+
+    page = codec.decode_page(page_client_codec.encode_page(slots, **ASKER), now=NOW)  # type: ignore[arg-type]
+
+    asked = Query(
+        "home",
+        NOW,
+        "ann",
+        "v",
+        "s",
+        (ItemId("bread"),),
+        (ItemId("tea"),),
+        3,
+        "DE",
+        "price < 20",
+        SCENE,
+    )
+    assert page == Page((asked, replace(asked, placement="product", limit=0, filter="")))
+
+
+def test_one_list_of_a_client_knows_the_page_it_is_for() -> None:
+    request = client_codec.encode_query("home", limit=3, filter="price < 20", **ASKER)  # type: ignore[arg-type]
+
+    query = codec.decode_query(request, now=NOW)
+
+    assert (query.scene, query.filter, query.limit) == (SCENE, "price < 20", 3)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.RecommendPageRequest(), "slots"),
+        (pb.RecommendPageRequest(slots=[HOME] * 21), "slots"),
+        (pb.RecommendPageRequest(slots=[HOME, pb.Slot()]), "slots[1].placement"),
+        (paged(page_size=-1), "slots[0].page_size"),
+        (paged(name="x" * 65), "slots[0].name"),
+        (paged(filter="x" * 4_001), "slots[0].filter"),
+        (pb.RecommendPageRequest(slots=[HOME], device="x" * 65), "device"),
+        (pb.RecommendPageRequest(slots=[HOME], category="x" * 1_001), "category"),
+        (pb.RecommendPageRequest(slots=[HOME], search_query="x" * 501), "search_query"),
+        (pb.RecommendPageRequest(slots=[HOME], cart_item_ids=["a"] * 201), "cart_item_ids"),
+        (pb.RecommendPageRequest(slots=[HOME], page_type=99), "page_type"),  # type: ignore[arg-type]
+        (pb.RecommendPageRequest(slots=[HOME], channel=99), "channel"),  # type: ignore[arg-type]
+    ],
+)
+def test_field_of_a_page_out_of_its_limits_is_named_by_its_path(
+    request_: pb.RecommendPageRequest, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        codec.decode_page(request_, now=NOW)
+
+    assert caught.value.field == field
+
+
+def test_lists_of_a_page_reach_the_client_under_the_names_of_their_slots() -> None:
+    slots = [Slot("home", "top"), Slot("product")]
+    fill = FillReport(5, 4, 1, 1, 2, (Removed("available", 3),))
+    home = Recommendation(
+        *((), "home", Tier.PERSONAL, "v1", "t1", "STATE_BEHIND"),
+        personalised=False,
+        missing_ids=(ItemId("x"),),
+        fill=fill,
+    )
+    lists = [home, replace(home, placement="product", tier=Tier.POPULAR, attribution_token="t2")]
+    request = page_client_codec.encode_page(slots)
+
+    page = page_client_codec.decode_page(slots, codec.encode_page(request, lists))
+
+    assert list(page) == lists
+    assert (page["top"], page["product"]) == (lists[0], lists[1])
+    with pytest.raises(KeyError):
+        page["home"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.errors import InvalidInput, NotFound
-from recsys.query import Query, Recommendation, Tier
+from recsys.query import Page, Query, Recommendation, Tier
 from serving.api.interceptors import StatusInterceptor
 from serving.api.recommendation_servicer import RecommendationServicer
 from serving.metrics import CallMetrics, Registry
@@ -26,6 +26,9 @@ class Shelf:
 
     def __init__(self) -> None:
         self.asked = asyncio.Event()
+
+    async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
+        return [await self.recommend(query) for query in page.queries]
 
     async def recommend(self, query: Query) -> Recommendation:
         if query.placement == "slow":
