@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 
-from recsys.arrays import Mask, Rows, Seconds, Times, Vectors, frozen, keys_of
+from recsys.arrays import Mask, Rows, Seconds, Times, frozen, keys_of
 from recsys.assortment import Assortment, Shelf
 from recsys.ids import UNKNOWN_ROW, ItemId
 from recsys.interactions import Interactions
@@ -17,6 +17,8 @@ from recsys.interest import Interest
 from recsys.query import Query, Tier
 from recsys.state import FACETS, HISTORY, OPINIONS, PURCHASES, UserState
 from recsys.timelines import Ragged, Timeline, Weighted
+
+T = TypeVar("T")
 
 MOST_AHEAD = np.timedelta64(1, "D")
 """What is remembered of a time further ahead comes from a clock that was wrong: it never counts."""
@@ -33,18 +35,6 @@ class RelatesTo(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
-    """What one model made of the interests of a batch, as far as somebody asked for it.
-
-    vectors: (q, dim). known: (q,) which of them are made. Both are filled in by and by.
-    """
-
-    model: object
-    vectors: Vectors
-    known: Mask
-
-
-@dataclass(frozen=True, slots=True)
 class Contexts:
     """What is asked and known, for q queries.
 
@@ -57,8 +47,8 @@ class Contexts:
     excluded: items the request itself rules out.
     missing: seeds, items of the cart and excluded ids that have no row, for each query.
     shelf: what may be shown, in the market and at the time of all of them.
-    whole: the contexts that these were taken from, and the places in them.
-    folded: a memory of what models made of the interests, by the model's identity.
+    room: items that other lists of the pages may take.
+    made: a memory of what sources made of the askers, which the lists of their pages share.
 
     All rows are of products: a variant counts as its primary.
     """
@@ -75,8 +65,10 @@ class Contexts:
     excluded: Ragged
     missing: tuple[tuple[ItemId, ...], ...]
     shelf: Shelf
-    whole: tuple[Contexts, Rows] | None = field(default=None, repr=False, compare=False)
-    folded: dict[int, Folded] = field(default_factory=dict, init=False, repr=False, compare=False)
+    room: int = 0
+    made: dict[tuple[int, str], tuple[object, object]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -158,16 +150,10 @@ class Contexts:
             _shelf(queries, seconds, assortment),
         )
 
-    def of(self, places: Rows, queries: Sequence[Query]) -> Contexts:
-        """Return the contexts of other queries by the askers at these (m,) places.
-
-        The queries differ in what one page may ask for in several ways: placement, limit, filter.
-        """
-        whole, own = (
-            (self, places) if self.whole is None else (self.whole[0], self.whole[1][places])
-        )
+    def of(self, places: Rows) -> Contexts:
+        """Return the contexts of the queries at these (m,) places."""
         return Contexts(
-            tuple(queries),
+            tuple(self.queries[place] for place in places.tolist()),
             self.now[places],
             self.history.of_queries(places),
             self.purchases.of_queries(places),
@@ -179,8 +165,22 @@ class Contexts:
             self.excluded.of_queries(places),
             tuple(self.missing[place] for place in places.tolist()),
             self.shelf,
-            (whole, own),
         )
+
+    def asking(self, queries: Sequence[Query], room: int = 0) -> Self:
+        """Return the contexts of other lists for the same pages.
+
+        The (q,) queries differ in placement, limit and filter alone.
+        """
+        return replace(self, queries=tuple(queries), room=room)
+
+    def once(self, maker: object, what: str, make: Callable[[], T]) -> T:
+        """Return what a maker makes of the askers, made once for all lists of their pages."""
+        key = (id(maker), what)
+        if key not in self.made:  # the maker is kept, or another might get its identity
+            self.made[key] = (maker, make())
+        found: T = self.made[key][1]  # type: ignore[assignment]  # as `make` of this key gave it
+        return found
 
     def relating_to(self, what: RelatesTo) -> Self:
         """Return the contexts of lists that should relate to these items alone."""

@@ -37,86 +37,92 @@ class Part:
     places: tuple[Place, ...]
     fills: bool
 
+    def rows(self, pages: Rows, n_pages: int) -> Ragged:
+        """Return the rows in the lists, by page; `pages` says whose each list is."""
+        listed = self.filled.listed
+        return Ragged.of_pairs(pages[listed.queries], listed.rows, n_pages)
+
 
 def composed(
     pages: Sequence[Page], contexts: Contexts, pipelines: Mapping[str, Pipeline]
 ) -> Iterator[Part]:
-    """Yield the lists of all pages, slot by slot, and what fills them behind them.
+    """Yield the lists of all pages, those of a page slot by slot, and what fills them behind them.
 
     contexts: of the pages' askers, one each. pipelines: by placement, of all that are asked for.
 
     A list is made of what the lists before it on its page left. Laws: no page holds an item twice;
     a batch of pages gives what its pages give one by one.
     """
-    taken = [np.empty(0, dtype=np.int32) for _ in pages]
-    for slot in range(max((len(page.queries) for page in pages), default=0)):
-        asked = [
-            _Asked(page.queries[slot], Place(number, slot))
-            for number, page in enumerate(pages)
-            if slot < len(page.queries)
-        ]
-        for group in _alike(asked):
-            for part in _filled(group, contexts, pipelines, taken):
-                _take(part, taken)
-                yield part
+    for numbers in _alike(pages):
+        own = contexts if len(numbers) == len(pages) else contexts.of(numbers)
+        yield from _Composition([pages[one] for one in numbers], numbers, own, pipelines).parts()
+
+
+def _alike(pages: Sequence[Page]) -> Iterator[Rows]:
+    """Yield the numbers of the pages that ask for the same lists."""
+
+    def lists(number: int) -> list[tuple[str, str]]:
+        return [(query.placement, query.filter) for query in pages[number].queries]
+
+    for _, numbers in groupby(sorted(range(len(pages)), key=lists), key=lists):
+        yield np.fromiter(numbers, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A list that is asked for, and where it is to stand."""
+class _Composition:
+    """Pages that ask for the same lists. numbers: their places in the batch."""
 
-    query: Query
-    place: Place
+    pages: Sequence[Page]
+    numbers: Rows
+    contexts: Contexts
+    pipelines: Mapping[str, Pipeline]
 
+    def parts(self) -> Iterator[Part]:
+        taken = Ragged.empty(len(self.pages))
+        everyone = np.arange(len(self.pages), dtype=np.int32)
+        for slot, first in enumerate(self.pages[0].queries):
+            queries = [page.queries[slot] for page in self.pages]
+            part = self._part(slot, everyone, queries, taken)
+            taken = taken.joined(part.rows(everyone, len(self.pages)))
+            yield part
+            fallback = self.pipelines[first.placement].fallback
+            missing = part.filled.wanted - part.filled.lengths()
+            short = np.flatnonzero(missing > 0).astype(np.int32)
+            if fallback and len(short):
+                filling = [
+                    replace(queries[page], placement=fallback, limit=int(missing[page]))
+                    for page in short.tolist()
+                ]
+                part = self._part(slot, short, filling, taken, fills=True)
+                taken = taken.joined(part.rows(short, len(self.pages)))
+                yield part
 
-def _alike(asked: Sequence[_Asked]) -> Iterator[list[_Asked]]:
-    """Yield the groups of lists that one pipeline can make together."""
+    def _part(
+        self,
+        slot: int,
+        pages: Rows,
+        queries: Sequence[Query],
+        taken: Ragged,
+        *,
+        fills: bool = False,
+    ) -> Part:
+        """Return one list of each of these pages."""
+        every = len(pages) == len(self.pages)
+        own = (self.contexts if every else self.contexts.of(pages)).asking(queries, self._room())
+        pipeline = self.pipelines[queries[0].placement]
+        filled = pipeline.fill(own, taken if every else taken.of_queries(pages))
+        places = tuple(Place(number, slot) for number in self.numbers[pages].tolist())
+        return Part(pipeline, own, filled, places, fills)
 
-    def kind(one: _Asked) -> tuple[str, str]:
-        return one.query.placement, one.query.filter
-
-    for _, group in groupby(sorted(asked, key=kind), key=kind):
-        yield list(group)
-
-
-def _filled(
-    group: Sequence[_Asked],
-    contexts: Contexts,
-    pipelines: Mapping[str, Pipeline],
-    taken: Sequence[Rows],
-) -> Iterator[Part]:
-    """Yield the lists of a group, and then what fills those of them that came out short."""
-    pipeline = pipelines[group[0].query.placement]
-    part = _part(group, contexts, pipeline, taken)
-    yield part
-    missing = (part.filled.wanted - part.filled.lengths()).tolist()
-    short = [
-        replace(one, query=replace(one.query, placement=pipeline.fallback, limit=n_missing))
-        for one, n_missing in zip(group, missing, strict=True)
-        if n_missing > 0
-    ]
-    if short and pipeline.fallback:
-        yield _part(short, contexts, pipelines[pipeline.fallback], taken, fills=True)
-
-
-def _part(
-    group: Sequence[_Asked],
-    contexts: Contexts,
-    pipeline: Pipeline,
-    taken: Sequence[Rows],
-    *,
-    fills: bool = False,
-) -> Part:
-    pages: Rows = np.array([one.place.page for one in group], dtype=np.int32)
-    own = contexts.of(pages, [one.query for one in group])
-    before = Ragged.of([taken[page] for page in pages.tolist()])
-    places = tuple(one.place for one in group)
-    return Part(pipeline, own, pipeline.fill(own, before), places, fills)
-
-
-def _take(part: Part, taken: list[Rows]) -> None:
-    """Note what the lists of a part hold, so that no later list of their pages repeats it."""
-    listed = part.filled.listed
-    for query, place in enumerate(part.places):
-        own = listed.rows[listed.queries == query]
-        taken[place.page] = np.concatenate((taken[place.page], own))
+    def _room(self) -> int:
+        """Return how many items the lists of a page can hold, unless it has but one."""
+        queries = self.pages[0].queries
+        if len(queries) < 2:
+            return 0
+        return sum(
+            max(
+                page.queries[slot].limit or self.pipelines[first.placement].size
+                for page in self.pages
+            )
+            for slot, first in enumerate(queries)
+        )

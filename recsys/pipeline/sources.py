@@ -12,14 +12,26 @@ from scipy.sparse import csr_matrix
 
 from recsys.arrays import Mask, Rows, Scores, Vectors, owners
 from recsys.candidates import Candidates
-from recsys.context import Contexts, Folded
+from recsys.context import Contexts
 from recsys.eligibility import Eligibility
-from recsys.index.index import VectorIndex
+from recsys.index.index import Hits, VectorIndex
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 from recsys.timelines import Ragged, Weighted
+
+MOST_ROOM = 4
+"""Times as many items as are wanted, up to which what may not be shown is left out afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """The items of one mask that are nearest to some askers: at least `depth` where there are."""
+
+    mask: Mask
+    depth: int
+    hits: Hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +46,31 @@ class Nearest:
         asking = np.flatnonzero(np.diff(contexts.interests.offsets)).astype(np.int32)
         if not len(asking):
             return Candidates.of(asking, asking, np.empty(0, dtype=np.float32))
-        vectors = folded_in(self.model, contexts)[asking]
-        hits = self.index.search(vectors, k, of_queries(eligible, asking))
-        found = (hits.rows >= 0) & (hits.scores > 0)
+        shortlist = self._shortlist(contexts, asking, eligible, k)
+        found = (shortlist.rows >= 0) & (shortlist.scores > 0)
         queries = np.repeat(asking, found.sum(axis=1))
-        return Candidates.of(queries, hits.rows[found], hits.scores[found])
+        return _allowed(queries, shortlist.rows[found], shortlist.scores[found], eligible, k)
+
+    def _shortlist(self, contexts: Contexts, asking: Rows, eligible: Eligibility, k: int) -> Hits:
+        """Return the items nearest to each asker, so many that `k` are left of those it may show.
+
+        The lists of a page that share a mask share the search, which leaves room for what the
+        others take.
+        """
+        deep = k + eligible.most_excluded()
+        if deep > MOST_ROOM * k:
+            vectors = folded_in(self.model, contexts)[asking]
+            return self.index.search(vectors, k, of_queries(eligible, asking))
+        made: list[Shortlist] = contexts.once(self.index, "nearest", list)
+        for one in made:
+            if one.depth >= deep and np.array_equal(one.mask, eligible.shared):
+                return one.hits
+        deep += contexts.room
+        vectors = folded_in(self.model, contexts)[asking]
+        everyone = Eligibility(eligible.shared, Ragged.empty(len(asking)))
+        hits = self.index.search(vectors, deep, everyone)
+        made.append(Shortlist(eligible.shared, deep, hits))
+        return hits
 
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return the interest that did most to bring each candidate."""
@@ -53,7 +85,8 @@ class SimilarToHistory:
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
         """Return the items most similar to all interests together."""
-        return _best_of(self.model.score(contexts.interests), eligible, k)
+        scores = contexts.once(self.model, "alike", lambda: self.model.score(contexts.interests))
+        return _best_of(scores, eligible, k)
 
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return the interest nearest to each candidate."""
@@ -83,7 +116,9 @@ class BuyAgain:
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
         """Return the customer's own likeliest repurchases."""
-        scored = self.model.score(contexts.purchases, contexts.now)
+        scored = contexts.once(
+            self.model, "again", lambda: self.model.score(contexts.purchases, contexts.now)
+        )
         return _allowed(scored.owners(), scored.rows, scored.weights, eligible, k)
 
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
@@ -127,18 +162,7 @@ Source = Nearest | SimilarToHistory | SimilarToSeeds | BuyAgain | Popular
 
 def folded_in(model: FactorModel, contexts: Contexts) -> Vectors:
     """Return the (q, dim) vectors of the askers, folded in once for all who ask for them."""
-    whole, places = contexts.whole or (contexts, np.arange(len(contexts), dtype=np.int32))
-    memory = whole.folded.get(id(model))
-    if memory is None:  # the model is kept with its vectors, or another might get its identity
-        nothing = np.zeros((len(whole), model.items.shape[1]), dtype=np.float32)
-        memory = Folded(model, nothing, np.zeros(len(whole), dtype=np.bool_))
-        whole.folded[id(model)] = memory
-    wanted = np.unique(places[~memory.known[places]])
-    if len(wanted):
-        memory.vectors[wanted] = model.fold_in(whole.interests.of_queries(wanted))
-        memory.known[wanted] = True
-    vectors: Vectors = memory.vectors[places]
-    return vectors
+    return contexts.once(model, "folded", lambda: model.fold_in(contexts.interests))
 
 
 def of_queries(eligible: Eligibility, queries: Rows) -> Eligibility:
