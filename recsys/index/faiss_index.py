@@ -18,6 +18,9 @@ _FAISS: Any = faiss  # its stubs do not know the search parameters of this relea
 
 HNSW_LINKS = 32
 HNSW_CONSTRUCTION_DEPTH = 100
+MOST_ROOM = 2
+"""Times as many hits as are wanted, up to which those that a query excludes for itself are left out
+after one search for all; beyond it each query is searched alone, with a mask of its own."""
 ALWAYS_EXACT = 2.0
 """A share that no mask reaches."""
 
@@ -78,6 +81,10 @@ class FaissIndex:
             return self.exact.search(vectors, k, eligible)
         if not len(eligible.excluded.rows):
             return self._search(vectors, k, mask)
+        room = eligible.most_excluded()
+        if room <= MOST_ROOM * k:
+            hits = self._search(vectors, k + room, mask)
+            return _allowed(hits, k, eligible)
         alone = [
             self._search(vectors[query : query + 1], k, mask & eligible.of_query(query))
             for query in range(len(vectors))
@@ -98,6 +105,21 @@ class FaissIndex:
             depth = max(self.plan.search_depth, k)
             return _FAISS.SearchParametersHNSW(sel=selector, efSearch=depth)
         return _FAISS.SearchParameters(sel=selector)
+
+
+def _allowed(hits: Hits, k: int, eligible: Eligibility) -> Hits:
+    """Return the first k hits of each query that it does not exclude for itself."""
+    queries, places = np.nonzero(hits.rows >= 0)
+    refused = hits.rows < 0
+    refused[queries, places] = ~eligible.allows(
+        queries.astype(np.int32), hits.rows[queries, places]
+    )
+    order = np.argsort(refused, axis=1, kind="stable")[:, :k]
+    gone = np.take_along_axis(refused, order, axis=1)
+    return Hits(
+        np.where(gone, -1, np.take_along_axis(hits.rows, order, axis=1)),
+        np.where(gone, -np.inf, np.take_along_axis(hits.scores, order, axis=1)),
+    )
 
 
 def build_faiss(items: Vectors, kind: IndexKind) -> Any:

@@ -41,8 +41,9 @@ from recsys.pipeline.stages import Filter, Selector
 def compile_placements(
     placements: Mapping[str, PlacementConfig], bundle: ModelBundle
 ) -> dict[str, Pipeline]:
-    """Return the pipeline of every placement."""
-    return {name: compile_placement(name, config, bundle) for name, config in placements.items()}
+    """Return the pipeline of every placement; what is the same in several they have in common."""
+    parts = _Parts(bundle)
+    return {name: parts.pipeline(name, config) for name, config in placements.items()}
 
 
 def compile_placement(
@@ -54,26 +55,50 @@ def compile_placement(
     idle: whether sources that count nothing are kept, to be looked at by themselves; popular
     items always are, since they fill the list.
     """
-    blend = bundle.blends.get(name, Blend({}))
-    weight = {source.kind: blend.weight(source.kind) for source in config.sources}
-    sources = [
-        source
-        for source in config.sources
-        if idle or weight[source.kind] > 0 or source.kind is SourceKind.POPULAR
-    ]
-    weights = [weight[source.kind] for source in sources]
-    return Pipeline(
-        size=config.size,
-        filters=tuple(NamedFilter(one.kind, _filter(one)) for one in config.filters),
-        sources=tuple(_named(source, bundle) for source in sources),
-        ranker=WeightedSum(
-            np.array(weights, dtype=np.float32), bundle.popularity.trends, blend.trend
-        ),
-        selector=_selector(config.selector, bundle),
-        newcomers=_introduction(config.newcomers, bundle),
-        relates_to=config.relates_to,
-        fallback=config.fallback,
-    )
+    return _Parts(bundle).pipeline(name, config, idle=idle)
+
+
+class _Parts:
+    """The parts of pipelines over one bundle, each made once."""
+
+    def __init__(self, bundle: ModelBundle) -> None:
+        self._bundle = bundle
+        self._sources: dict[SourceKind, Source] = {}
+        self._filters: dict[tuple[FilterConfig, ...], tuple[NamedFilter, ...]] = {}
+
+    def pipeline(self, name: str, config: PlacementConfig, *, idle: bool = False) -> Pipeline:
+        """Return the pipeline of one placement."""
+        bundle = self._bundle
+        blend = bundle.blends.get(name, Blend({}))
+        weight = {source.kind: blend.weight(source.kind) for source in config.sources}
+        sources = [
+            source
+            for source in config.sources
+            if idle or weight[source.kind] > 0 or source.kind is SourceKind.POPULAR
+        ]
+        weights = [weight[source.kind] for source in sources]
+        return Pipeline(
+            size=config.size,
+            filters=self._filters_of(config.filters),
+            sources=tuple(self._named(source) for source in sources),
+            ranker=WeightedSum(
+                np.array(weights, dtype=np.float32), bundle.popularity.trends, blend.trend
+            ),
+            selector=_selector(config.selector, bundle),
+            newcomers=_introduction(config.newcomers, bundle),
+            relates_to=config.relates_to,
+            fallback=config.fallback,
+        )
+
+    def _filters_of(self, configs: tuple[FilterConfig, ...]) -> tuple[NamedFilter, ...]:
+        if configs not in self._filters:
+            self._filters[configs] = tuple(NamedFilter(one.kind, _filter(one)) for one in configs)
+        return self._filters[configs]
+
+    def _named(self, config: SourceConfig) -> NamedSource:
+        if config.kind not in self._sources:
+            self._sources[config.kind] = source_of(config.kind, self._bundle)
+        return NamedSource(config.kind, self._sources[config.kind], config.k)
 
 
 def _filter(config: FilterConfig) -> Filter:
@@ -86,10 +111,6 @@ def _filter(config: FilterConfig) -> Filter:
             return NotHidden()
         case NotPurchasedConfig():
             return NotPurchased(config.within_days)
-
-
-def _named(config: SourceConfig, bundle: ModelBundle) -> NamedSource:
-    return NamedSource(config.kind, source_of(config.kind, bundle), config.k)
 
 
 def source_of(kind: SourceKind, bundle: ModelBundle) -> Source:

@@ -70,6 +70,42 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
+class _Narrowed:
+    """What some filters left. left: (q,) items. removed: by each filter, in their order."""
+
+    eligible: Eligibility
+    left: Rows
+    removed: tuple[tuple[str, Rows], ...]
+
+    def by(self, named: NamedFilter, contexts: Contexts) -> _Narrowed:
+        """Return what one filter more leaves."""
+        eligible = named.filter.narrow(contexts, self.eligible)
+        if eligible is self.eligible:
+            nothing = np.zeros_like(self.left)
+            return replace(self, removed=(*self.removed, (named.name, nothing)))
+        left = eligible.counts()
+        return _Narrowed(eligible, left, (*self.removed, (named.name, self.left - left)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shortlist:
+    """The best `depth` items that a source proposes to each query, of those eligible."""
+
+    eligible: Eligibility
+    depth: int
+    found: Candidates
+
+    def of(self, free: Eligibility, k: int) -> Candidates:
+        """Return the best `k` of those that are still free."""
+        found = self.found
+        if free is not self.eligible:
+            found = found.take(free.allows(found.queries, found.rows))
+        elif k == self.depth:
+            return found
+        return found.first(np.full(len(free.excluded), k, dtype=np.int32))
+
+
+@dataclass(frozen=True, slots=True)
 class Pipeline:
     """One placement, compiled against one bundle.
 
@@ -90,7 +126,8 @@ class Pipeline:
 
     def run(self, contexts: Contexts) -> Candidates:
         """Return each query's list, best first; `signals` say what each source made of an item."""
-        return self._listed(contexts, self.eligible(contexts))
+        eligible = self.eligible(contexts)
+        return self._finished(contexts, eligible, self.retrieve(contexts, eligible))
 
     def fill(self, contexts: Contexts, taken: Ragged, more: Sequence[NamedFilter] = ()) -> Filled:
         """Return the lists that `run` gives, and why they are as long as they are.
@@ -98,21 +135,50 @@ class Pipeline:
         taken: rows in earlier lists of each query's page. more: filters behind the placement's own.
         """
         contexts = contexts.relating_to(self.relates_to)
-        eligible = Eligibility(contexts.shelf.products, contexts.excluded)
-        removed: list[tuple[str, Rows]] = []
-        left = eligible.counts()
-        for named in (*self.filters, *more):
-            eligible = named.filter.narrow(contexts, eligible)
-            before, left = left, eligible.counts()
-            removed.append((named.name, before - left))
-        free = eligible.without(taken)
+        narrowed = contexts.once(self.filters, "narrowed", lambda: self._narrowed(contexts))
+        for named in more:
+            narrowed = narrowed.by(named, contexts)
+        free = narrowed.eligible.without(taken)
+        left = free.counts() if len(taken.rows) else narrowed.left
+        n_taken = int(np.diff(taken.offsets).max(initial=0))
+        merged = self._shortlisted(contexts, narrowed.eligible, free, n_taken)
         return Filled(
-            self._listed(contexts, free),
+            self._finished(contexts, free, merged),
             contexts.limits(self.size),
-            left,
-            left - free.counts(),
-            tuple(removed),
+            narrowed.left,
+            narrowed.left - left,
+            narrowed.removed,
         )
+
+    def _narrowed(self, contexts: Contexts) -> _Narrowed:
+        """Return what the filters leave, which placements with the same filters share."""
+        eligible = Eligibility(contexts.shelf.products, contexts.excluded)
+        narrowed = _Narrowed(eligible, eligible.counts(), ())
+        for named in self.filters:
+            narrowed = narrowed.by(named, contexts)
+        return narrowed
+
+    def _shortlisted(
+        self, contexts: Contexts, eligible: Eligibility, free: Eligibility, n_taken: int
+    ) -> Candidates:
+        """Return what `retrieve` finds among the free, searched once for all lists of the pages.
+
+        A source proposes the best it may show. So what it proposes for one list holds what it
+        proposes for another that may show less, if there is room for what was taken: at most
+        `n_taken` items of a page.
+        """
+        longest, found = int(contexts.limits(self.size).max(initial=0)), []
+        what = f"shortlists of {id(eligible)} about {self.relates_to}"
+        for named in self.sources:
+            k = max(named.k, longest)
+            made: list[_Shortlist] = contexts.once(named.source, what, list)
+            known = next((one for one in made if one.depth >= k + n_taken), None)
+            if known is None:
+                depth = k + max(contexts.room, n_taken)
+                proposed = named.source.retrieve(contexts, eligible, depth)
+                made.append(known := _Shortlist(eligible, depth, proposed))
+            found.append(known.of(free, k))
+        return Candidates.merged(found)
 
     def eligible(self, contexts: Contexts) -> Eligibility:
         """Return what each query may show: not what it excludes itself, and what filters leave."""
@@ -121,8 +187,10 @@ class Pipeline:
             eligible = named.filter.narrow(contexts, eligible)
         return eligible
 
-    def _listed(self, contexts: Contexts, eligible: Eligibility) -> Candidates:
-        merged = self.retrieve(contexts, eligible)
+    def _finished(
+        self, contexts: Contexts, eligible: Eligibility, merged: Candidates
+    ) -> Candidates:
+        """Return the lists made of the candidates of all sources."""
         ranked = merged.scored(self.ranker.score(contexts, merged)).ordered()
         return self.finished(contexts, eligible, ranked, contexts.limits(self.size))
 

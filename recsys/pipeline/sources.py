@@ -14,24 +14,12 @@ from recsys.arrays import Mask, Rows, Scores, Vectors, owners
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
-from recsys.index.index import Hits, VectorIndex
+from recsys.index.index import VectorIndex
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 from recsys.timelines import Ragged, Weighted
-
-MOST_ROOM = 4
-"""Times as many items as are wanted, up to which what may not be shown is left out afterwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shortlist:
-    """The items of one mask that are nearest to some askers: at least `depth` where there are."""
-
-    mask: Mask
-    depth: int
-    hits: Hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,31 +34,11 @@ class Nearest:
         asking = np.flatnonzero(np.diff(contexts.interests.offsets)).astype(np.int32)
         if not len(asking):
             return Candidates.of(asking, asking, np.empty(0, dtype=np.float32))
-        shortlist = self._shortlist(contexts, asking, eligible, k)
-        found = (shortlist.rows >= 0) & (shortlist.scores > 0)
-        queries = np.repeat(asking, found.sum(axis=1))
-        return _allowed(queries, shortlist.rows[found], shortlist.scores[found], eligible, k)
-
-    def _shortlist(self, contexts: Contexts, asking: Rows, eligible: Eligibility, k: int) -> Hits:
-        """Return the items nearest to each asker, so many that `k` are left of those it may show.
-
-        The lists of a page that share a mask share the search, which leaves room for what the
-        others take.
-        """
-        deep = k + eligible.most_excluded()
-        if deep > MOST_ROOM * k:
-            vectors = folded_in(self.model, contexts)[asking]
-            return self.index.search(vectors, k, of_queries(eligible, asking))
-        made: list[Shortlist] = contexts.once(self.index, "nearest", list)
-        for one in made:
-            if one.depth >= deep and np.array_equal(one.mask, eligible.shared):
-                return one.hits
-        deep += contexts.room
         vectors = folded_in(self.model, contexts)[asking]
-        everyone = Eligibility(eligible.shared, Ragged.empty(len(asking)))
-        hits = self.index.search(vectors, deep, everyone)
-        made.append(Shortlist(eligible.shared, deep, hits))
-        return hits
+        hits = self.index.search(vectors, k, of_queries(eligible, asking))
+        found = (hits.rows >= 0) & (hits.scores > 0)
+        queries = np.repeat(asking, found.sum(axis=1))
+        return Candidates.of(queries, hits.rows[found], hits.scores[found])
 
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return the interest that did most to bring each candidate."""

@@ -20,8 +20,9 @@ class Filter(Protocol):
 class CandidateSource(Protocol):
     """Proposes items.
 
-    Laws: per query, rows are unique, eligible and at most `k`; a batch equals its queries one by
-    one; a query about which the source knows nothing gets nothing.
+    Laws: per query, rows are unique, eligible, best first and at most `k`; a batch equals its
+    queries one by one; a query about which the source knows nothing gets nothing; with less
+    eligible or a smaller `k`, it proposes the best of what it proposed before.
     """
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
