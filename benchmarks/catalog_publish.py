@@ -60,7 +60,7 @@ class Publisher:
         start = time.perf_counter()
         self.overlay.take(taken)
         snapshot = Snapshot.of(self.overlay.served, PLACEMENTS, self.snapshot)
-        snapshot.assortment.prepare(self.snapshot.assortment, int(NOW.timestamp()))
+        snapshot.prepare(self.snapshot, int(NOW.timestamp()))
         self.snapshot = snapshot
         return (time.perf_counter() - start) * 1e3
 

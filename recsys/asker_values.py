@@ -9,31 +9,14 @@ import numpy as np
 
 from recsys.arrays import Rows
 from recsys.context import Contexts
-from recsys.ids import UNKNOWN_ROW, ItemId
+from recsys.ids import UNKNOWN_ROW
 from recsys.item_values import ShelfValues
 from recsys.market_values import MarketValues
 from recsys.predicates.values import Scope, Value
+from recsys.query import Query
 
 MOST_NAMES = 20
 """Most brands, and categories, that a customer is said to have bought of."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The page that a list is for, as the shop tells of it; empty where it does not.
-
-    cart: what is in the cart, an item for each piece.
-    """
-
-    channel: str = ""
-    device: str = ""
-    page_type: str = ""
-    category: str = ""
-    query: str = ""
-    cart: tuple[ItemId, ...] = ()
-
-
-NO_PAGE = Page()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +29,6 @@ class Asker:
     contexts: Contexts
     place: int
     values: ShelfValues
-    page: Page = NO_PAGE
 
     def values_of(self, needs: Iterable[tuple[Scope, str]]) -> dict[tuple[Scope, str], Value]:
         """Return these fields of customer and context; it costs what they do, and no others.
@@ -62,6 +44,10 @@ class Asker:
         if scope is Scope.CONTEXT:
             return self._of_context(name)
         raise ValueError(f"{name} is no field of a customer or a context")
+
+    @property
+    def _query(self) -> Query:
+        return self.contexts.queries[self.place]
 
     def _of_customer(self, name: str) -> Value:
         match name:
@@ -85,13 +71,15 @@ class Asker:
             case "seed", ("item_id" | "title" | "brand" | "category" | "price" | "list_price"):
                 return self._of_seed(field)
             case "cart", "size":
-                return float(len(self.page.cart))
+                return float(len(self._query.scene.cart))
             case "cart", "total":
                 return self._cart_total()
             case "market", "":
-                return self.contexts.queries[self.place].market
-            case (("channel" | "device" | "page_type" | "category" | "query"), ""):
-                text: str = getattr(self.page, root)
+                return self._query.market
+            case "query", "":
+                return self._query.scene.search
+            case (("channel" | "device" | "page_type" | "category"), ""):
+                text: str = getattr(self._query.scene, root)
                 return text
         raise ValueError(f"contexts have no {name}")
 
@@ -127,7 +115,7 @@ class Asker:
 
     def _of_seed(self, field: str) -> Value:
         """Return a field of the seed itself, whichever variant is shown elsewhere."""
-        seeds = self.contexts.queries[self.place].seeds
+        seeds = self._query.seeds
         if not seeds or field == "item_id":
             return seeds[0] if seeds else None
         row = int(self.values.own.catalog.vocabulary.rows(seeds[:1])[0])
@@ -135,7 +123,7 @@ class Asker:
 
     def _cart_total(self) -> Value:
         own = self.values.own
-        rows = own.catalog.vocabulary.rows(self.page.cart)
+        rows = own.catalog.vocabulary.rows(self._query.scene.cart)
         prices = own.numbers("price")[rows[rows != UNKNOWN_ROW]]
         unknown = len(prices) < len(rows) or bool(np.isnan(prices).any())
         return None if unknown else float(prices.sum())

@@ -88,14 +88,20 @@ class Page:
 
     queries: one a slot, in the order in which they may choose; 1 to 20. They have asker, instant,
         market, seeds, exclusions and scene in common.
+    slotted: whether the caller speaks of slots, even where there is but one.
     """
 
     queries: tuple[Query, ...]
+    slotted: bool = False
 
     @property
     def asker(self) -> Query:
         """A query that tells who asks, when and where."""
         return self.queries[0]
+
+    def field(self, slot: int, name: str) -> str:
+        """Return the path of a field of one query, as the caller knows it."""
+        return f"slots[{slot}].{name}" if self.slotted else name
 
 
 class Tier(StrEnum):

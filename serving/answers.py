@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from recsys.errors import NotFound
+from recsys.errors import InvalidInput, NotFound
 from recsys.explanations import main_sources, reasons
 from recsys.ids import ItemId
 from recsys.pipeline.pages import Part, Place, composed
@@ -42,9 +42,9 @@ def answered(snapshot: Snapshot, asked: Sequence[AskedPage], chance: Chance) -> 
     known: list[int] = []
     for place, one in enumerate(asked):
         try:
-            _check_placements(one.page, snapshot)
+            snapshot.placements.check(one.page)
             known.append(place)
-        except NotFound as error:
+        except (NotFound, InvalidInput) as error:
             answers[place] = error
     for places in _by_shelf(snapshot, asked, known):
         group = [asked[place] for place in places]
@@ -69,7 +69,7 @@ def _computed(
         [one.page.asker for one in asked], [one.known.state for one in asked]
     )
     lists: dict[Place, Recommendation] = {}
-    for part in composed([one.page for one in asked], contexts, snapshot.pipelines):
+    for part in composed([one.page for one in asked], contexts, snapshot.placements):
         found = _items(snapshot, part)
         if part.fills:
             for place, items in zip(part.places, found, strict=True):
@@ -150,19 +150,3 @@ def _by_shelf(
 
     for _, group in groupby(sorted(places, key=shelf), key=shelf):
         yield list(group)
-
-
-def _check_placements(page: Page, snapshot: Snapshot) -> None:
-    for query in page.queries:
-        if query.placement not in snapshot.pipelines:
-            raise unknown_placement(query.placement, snapshot.pipelines)
-
-
-def unknown_placement(name: str, known: Iterable[str]) -> NotFound:
-    """Return the error of a placement that is not configured."""
-    names = ", ".join(sorted(known))
-    return NotFound(
-        f"there is no placement {name!r}; those that exist: {names}",
-        reason="UNKNOWN_PLACEMENT",
-        metadata={"placement": name, "known": names},
-    )

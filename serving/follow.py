@@ -164,7 +164,7 @@ class CatalogFollower:
             return Step(None, max(last, overlay.position), more)
         overlay.take(found)
         snapshot = Snapshot.of(overlay.served, self._placements, before)
-        snapshot.assortment.prepare(before.assortment, int(self._clock().timestamp()))
+        snapshot.prepare(before, int(self._clock().timestamp()))
         return Step(snapshot, overlay.position if more else max(last, overlay.position), more)
 
     def _failed(self, error: Exception) -> None:

@@ -12,11 +12,13 @@ import structlog
 
 from recsys.assortment import Assortment, Shelf
 from recsys.bundle import ModelBundle
+from recsys.conditions import Conditions
 from recsys.context import Contexts
 from recsys.errors import RecsysError
 from recsys.events import EVENT_CODES, EventType
 from recsys.explanations import reasons
 from recsys.pipeline.compile import compile_placements
+from recsys.pipeline.pages import Placements
 from recsys.pipeline.pipeline import Pipeline
 from recsys.pipeline.placement import PlacementConfig
 from recsys.query import Query
@@ -32,11 +34,11 @@ WARMING_ITEMS = 3
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One bundle, what of it may be shown, and the pipelines of all placements over it."""
+    """One bundle, what of it may be shown, and all placements over it."""
 
     bundle: ModelBundle
     assortment: Assortment
-    pipelines: Mapping[str, Pipeline]
+    placements: Placements
 
     @classmethod
     def of(
@@ -50,7 +52,19 @@ class Snapshot:
         before: the one it takes the place of, whose work is used again where nothing changed.
         """
         assortment = Assortment.of(bundle.catalog, before.assortment if before else None)
-        return cls(bundle, assortment, compile_placements(placements, bundle))
+        conditions = Conditions.of(assortment, before.placements.conditions if before else None)
+        pipelines = compile_placements(placements, bundle, conditions)
+        return cls(bundle, assortment, Placements(pipelines, conditions))
+
+    @property
+    def pipelines(self) -> Mapping[str, Pipeline]:
+        """The pipeline of each placement."""
+        return self.placements.pipelines
+
+    def prepare(self, before: Self, now: int) -> None:
+        """Make what one before was asked for, so that nobody waits for it."""
+        self.assortment.prepare(before.assortment, now)
+        self.placements.conditions.prepare(before.placements.conditions, now)
 
     def shelf(self, query: Query) -> Shelf:
         """Return what the query may be shown."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
+from recsys.conditions import Conditions, Meets, Needs, Unmet
 from recsys.models.blend import Blend
 from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
 from recsys.pipeline.newcomers import Introduction, Newcomers
@@ -36,13 +39,19 @@ from recsys.pipeline.sources import (
     Source,
 )
 from recsys.pipeline.stages import Filter, Selector
+from recsys.predicates.errors import InvalidFilter
 
 
 def compile_placements(
-    placements: Mapping[str, PlacementConfig], bundle: ModelBundle
+    placements: Mapping[str, PlacementConfig],
+    bundle: ModelBundle,
+    conditions: Conditions | None = None,
 ) -> dict[str, Pipeline]:
-    """Return the pipeline of every placement; what is the same in several they have in common."""
-    parts = _Parts(bundle)
+    """Return the pipeline of every placement; what is the same in several they have in common.
+
+    conditions: over the bundle's catalog, where there are any already.
+    """
+    parts = _Parts(bundle, conditions or conditions_of(bundle))
     return {name: parts.pipeline(name, config) for name, config in placements.items()}
 
 
@@ -55,16 +64,45 @@ def compile_placement(
     idle: whether sources that count nothing are kept, to be looked at by themselves; popular
     items always are, since they fill the list.
     """
-    return _Parts(bundle).pipeline(name, config, idle=idle)
+    return _Parts(bundle, conditions_of(bundle)).pipeline(name, config, idle=idle)
+
+
+def conditions_of(bundle: ModelBundle) -> Conditions:
+    """Return the conditions over a bundle's catalog."""
+    return Conditions.of(Assortment.of(bundle.catalog))
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """Filters in their order. needs: fields of customer and page that they read."""
+
+    named: tuple[NamedFilter, ...]
+    needs: Needs
+
+
+def stated_filters(text: str, conditions: Conditions) -> _Filters:
+    """Return the filters that a placement states in words.
+
+    One that the catalog of this moment cannot answer lets nothing through.
+    """
+    if not text:
+        return _Filters((), frozenset())
+    try:
+        predicate = conditions.predicate(text)
+    except InvalidFilter as error:
+        return _Filters((NamedFilter(text, Unmet(str(error))),), frozenset())
+    parts = tuple(NamedFilter(one.text, Meets(one, conditions)) for one in predicate.parts())
+    return _Filters(parts, predicate.needs)
 
 
 class _Parts:
     """The parts of pipelines over one bundle, each made once."""
 
-    def __init__(self, bundle: ModelBundle) -> None:
+    def __init__(self, bundle: ModelBundle, conditions: Conditions) -> None:
         self._bundle = bundle
+        self._conditions = conditions
         self._sources: dict[SourceKind, Source] = {}
-        self._filters: dict[tuple[FilterConfig, ...], tuple[NamedFilter, ...]] = {}
+        self._filters: dict[tuple[tuple[FilterConfig, ...], str], _Filters] = {}
 
     def pipeline(self, name: str, config: PlacementConfig, *, idle: bool = False) -> Pipeline:
         """Return the pipeline of one placement."""
@@ -77,9 +115,10 @@ class _Parts:
             if idle or weight[source.kind] > 0 or source.kind is SourceKind.POPULAR
         ]
         weights = [weight[source.kind] for source in sources]
+        filters = self._filters_of(config)
         return Pipeline(
             size=config.size,
-            filters=self._filters_of(config.filters),
+            filters=filters.named,
             sources=tuple(self._named(source) for source in sources),
             ranker=WeightedSum(
                 np.array(weights, dtype=np.float32), bundle.popularity.trends, blend.trend
@@ -88,12 +127,16 @@ class _Parts:
             newcomers=_introduction(config.newcomers, bundle),
             relates_to=config.relates_to,
             fallback=config.fallback,
+            needs=filters.needs,
         )
 
-    def _filters_of(self, configs: tuple[FilterConfig, ...]) -> tuple[NamedFilter, ...]:
-        if configs not in self._filters:
-            self._filters[configs] = tuple(NamedFilter(one.kind, _filter(one)) for one in configs)
-        return self._filters[configs]
+    def _filters_of(self, config: PlacementConfig) -> _Filters:
+        key = config.filters, config.filter
+        if key not in self._filters:
+            named = tuple(NamedFilter(one.kind, _filter(one)) for one in config.filters)
+            stated = stated_filters(config.filter, self._conditions)
+            self._filters[key] = _Filters((*named, *stated.named), stated.needs)
+        return self._filters[key]
 
     def _named(self, config: SourceConfig) -> NamedSource:
         if config.kind not in self._sources:

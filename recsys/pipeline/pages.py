@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import numpy as np
 
 from recsys.arrays import Rows
+from recsys.conditions import Conditions, Meets, Needs, key_of
 from recsys.context import Contexts
-from recsys.pipeline.pipeline import Filled, Pipeline
+from recsys.errors import NotFound
+from recsys.pipeline.pipeline import Filled, NamedFilter, Pipeline
 from recsys.query import Page, Query
 from recsys.timelines import Ragged
 
@@ -43,29 +44,70 @@ class Part:
         return Ragged.of_pairs(pages[listed.queries], listed.rows, n_pages)
 
 
-def composed(
-    pages: Sequence[Page], contexts: Contexts, pipelines: Mapping[str, Pipeline]
-) -> Iterator[Part]:
+@dataclass(frozen=True, slots=True)
+class Placements:
+    """Every placement over one bundle.
+
+    pipelines: by name. conditions: over the bundle's catalog, for what requests state.
+    """
+
+    pipelines: Mapping[str, Pipeline]
+    conditions: Conditions
+
+    def check(self, page: Page) -> None:
+        """Raise NotFound for a placement that is not there, InvalidFilter for a wrong filter."""
+        for slot, query in enumerate(page.queries):
+            if query.placement not in self.pipelines:
+                raise unknown_placement(query.placement, self.pipelines)
+            if query.filter:
+                self.conditions.predicate(query.filter, at=page.field(slot, "filter"))
+
+    def stated(self, query: Query) -> tuple[NamedFilter, ...]:
+        """Return the filters that a query states."""
+        if not query.filter:
+            return ()
+        parts = self.conditions.predicate(query.filter).parts()
+        return tuple(NamedFilter(part.text, Meets(part, self.conditions)) for part in parts)
+
+    def needs(self, query: Query) -> Needs:
+        """Return the fields of customer and page that decide what a query may show."""
+        needs = self.pipelines[query.placement].needs
+        return needs | self.conditions.predicate(query.filter).needs if query.filter else needs
+
+
+def composed(pages: Sequence[Page], contexts: Contexts, placements: Placements) -> Iterator[Part]:
     """Yield the lists of all pages, those of a page slot by slot, and what fills them behind them.
 
-    contexts: of the pages' askers, one each. pipelines: by placement, of all that are asked for.
+    contexts: of the pages' askers, one each. placements: those that are asked for among them.
 
     A list is made of what the lists before it on its page left. Laws: no page holds an item twice;
     a batch of pages gives what its pages give one by one.
     """
-    for numbers in _alike(pages):
+    for numbers in _alike(pages, contexts, placements):
         own = contexts if len(numbers) == len(pages) else contexts.of(numbers)
-        yield from _Composition([pages[one] for one in numbers], numbers, own, pipelines).parts()
+        yield from _Composition([pages[one] for one in numbers], numbers, own, placements).parts()
 
 
-def _alike(pages: Sequence[Page]) -> Iterator[Rows]:
-    """Yield the numbers of the pages that ask for the same lists."""
+def unknown_placement(name: str, known: Iterable[str]) -> NotFound:
+    """Return the error of a placement that is not configured."""
+    names = ", ".join(sorted(known))
+    return NotFound(
+        f"there is no placement {name!r}; those that exist: {names}",
+        reason="UNKNOWN_PLACEMENT",
+        metadata={"placement": name, "known": names},
+    )
 
-    def lists(number: int) -> list[tuple[str, str]]:
-        return [(query.placement, query.filter) for query in pages[number].queries]
 
-    for _, numbers in groupby(sorted(range(len(pages)), key=lists), key=lists):
-        yield np.fromiter(numbers, dtype=np.int32)
+def _alike(pages: Sequence[Page], contexts: Contexts, placements: Placements) -> Iterator[Rows]:
+    """Yield the numbers of the pages that ask for the same lists of the same items."""
+    groups: dict[Hashable, list[int]] = {}
+    for number, page in enumerate(pages):
+        needs = frozenset().union(*(placements.needs(query) for query in page.queries))
+        values = placements.conditions.values_of(needs, contexts, number)
+        lists = tuple((query.placement, query.filter) for query in page.queries)
+        groups.setdefault((lists, key_of(needs, values)), []).append(number)
+    for numbers in groups.values():
+        yield np.array(numbers, dtype=np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +117,7 @@ class _Composition:
     pages: Sequence[Page]
     numbers: Rows
     contexts: Contexts
-    pipelines: Mapping[str, Pipeline]
+    placements: Placements
 
     def parts(self) -> Iterator[Part]:
         taken = Ragged.empty(len(self.pages))
@@ -85,7 +127,7 @@ class _Composition:
             part = self._part(slot, everyone, queries, taken)
             taken = taken.joined(part.rows(everyone, len(self.pages)))
             yield part
-            fallback = self.pipelines[first.placement].fallback
+            fallback = self.placements.pipelines[first.placement].fallback
             missing = part.filled.wanted - part.filled.lengths()
             short = np.flatnonzero(missing > 0).astype(np.int32)
             if fallback and len(short):
@@ -109,8 +151,9 @@ class _Composition:
         """Return one list of each of these pages."""
         every = len(pages) == len(self.pages)
         own = (self.contexts if every else self.contexts.of(pages)).asking(queries, self._room())
-        pipeline = self.pipelines[queries[0].placement]
-        filled = pipeline.fill(own, taken if every else taken.of_queries(pages))
+        pipeline = self.placements.pipelines[queries[0].placement]
+        before = taken if every else taken.of_queries(pages)
+        filled = pipeline.fill(own, before, self.placements.stated(queries[0]))
         places = tuple(Place(number, slot) for number in self.numbers[pages].tolist())
         return Part(pipeline, own, filled, places, fills)
 
@@ -121,7 +164,7 @@ class _Composition:
             return 0
         return sum(
             max(
-                page.queries[slot].limit or self.pipelines[first.placement].size
+                page.queries[slot].limit or self.placements.pipelines[first.placement].size
                 for page in self.pages
             )
             for slot, first in enumerate(queries)

@@ -9,6 +9,7 @@ import numpy as np
 
 from recsys.arrays import Rows, Scores
 from recsys.candidates import Candidates
+from recsys.conditions import Needs
 from recsys.context import Contexts, RelatesTo
 from recsys.eligibility import Eligibility
 from recsys.pipeline.stages import CandidateSource, Filter, Newcomers, Ranker, Selector
@@ -113,6 +114,8 @@ class Pipeline:
     newcomers: lets new items into the lists that are made.
     relates_to: which of the items at hand the list is about.
     fallback: the placement that fills a list this one cannot; empty for none.
+    needs: fields of customer and page that its filters read: lists are made together, and fast, for
+        those for whom they hold the same.
     """
 
     size: int
@@ -123,6 +126,7 @@ class Pipeline:
     newcomers: Newcomers | None = None
     relates_to: RelatesTo = RelatesTo.BOTH
     fallback: str = ""
+    needs: Needs = frozenset()
 
     def run(self, contexts: Contexts) -> Candidates:
         """Return each query's list, best first; `signals` say what each source made of an item."""

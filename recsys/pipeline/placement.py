@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from recsys.context import RelatesTo
 from recsys.errors import InvalidInput, NotFound
+from recsys.predicates.parser import parse
 
 STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0, le=10_000)]
@@ -135,6 +136,7 @@ class PlacementConfig:
     newcomers: nothing for a list that goes by rank alone.
     relates_to: which of the items at hand the list is about: those on the page, in the cart, both.
     fallback: the placement that fills a list this one cannot fill; empty for none.
+    filter: what items have to be, in words (`recsys.predicates`), beside the filters.
     """
 
     __pydantic_config__ = STRICT
@@ -149,6 +151,7 @@ class PlacementConfig:
     newcomers: NewcomersConfig | None = None
     relates_to: RelatesTo = RelatesTo.BOTH
     fallback: str = ""
+    filter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,9 @@ def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str
         wanted = "a known key" if extra else first["msg"].removeprefix("Input should be ")
         raise InvalidInput(f"{name}: {path}", first.get("input"), wanted) from error
     _check_fallbacks(placements, name)
+    for placement, config in placements.items():
+        if config.filter:
+            parse(config.filter, field=f"{name}: placements.{placement}.filter")
     return placements
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from recsys.catalog import Catalog
 from recsys.customers import IdKind
 from recsys.errors import NotReady, Unavailable
+from recsys.pipeline.pages import unknown_placement
 from recsys.pipeline.placement import read_placements
 from recsys.query import Query, Recommendation, RecommendedItem, Tier
-from serving.answers import unknown_placement
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
 from serving.clock import Clock
 from serving.follow import catalog_of_now

@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsys.arrays import Mask
+from recsys.assortment import Assortment
+from recsys.conditions import Conditions
 from recsys.context import Contexts, RelatesTo
 from recsys.events import EventType
 from recsys.ids import ItemId
 from recsys.pipeline.compile import compile_placements
-from recsys.pipeline.pages import Part, Place, composed
+from recsys.pipeline.pages import Part, Place, Placements, composed
 from recsys.pipeline.placement import parse_placements
-from recsys.query import Page, Scene
+from recsys.query import Page, Query, Scene
 from recsys.state import UserState
 from tests import shop
 
@@ -38,8 +41,12 @@ filters = [{ kind = "available" }, { kind = "not_seeds" }]
 sources = [{ kind = "similar_to_seeds", k = 10 }]
 """
 )
-PIPELINES = compile_placements(PLACEMENTS, shop.bundle())
+CONDITIONS = Conditions.of(Assortment.of(shop.bundle().catalog))
+PIPELINES = compile_placements(PLACEMENTS, shop.bundle(), CONDITIONS)
 
+FILTERS = st.sampled_from(
+    ("", "price <= 6", "price > context.seed.price", "not category in customer.categories")
+)
 items = st.sampled_from(shop.ITEMS).map(ItemId)
 some = st.lists(items, max_size=3).map(tuple)
 events = st.tuples(st.sampled_from(EventType), items, st.floats(0.0, 60.0))
@@ -49,11 +56,11 @@ states = st.lists(events, max_size=12).map(lambda found: shop.state(*found))
 @st.composite
 def pages(draw: st.DrawFn) -> Page:
     asker = shop.query(seeds=draw(some), excluded=draw(some), scene=Scene(cart=draw(some)))
-    slots = st.tuples(st.sampled_from(sorted(PLACEMENTS)), st.integers(0, 8))
+    slots = st.tuples(st.sampled_from(sorted(PLACEMENTS)), st.integers(0, 8), FILTERS)
     return Page(
         tuple(
-            replace(asker, placement=name, limit=limit)
-            for name, limit in draw(st.lists(slots, min_size=1, max_size=4))
+            replace(asker, placement=name, limit=limit, filter=text)
+            for name, limit, text in draw(st.lists(slots, min_size=1, max_size=4))
         )
     )
 
@@ -63,7 +70,7 @@ def contexts(asked: Sequence[Page], known: Sequence[UserState]) -> Contexts:
 
 
 def parts(asked: Sequence[Page], known: Sequence[UserState]) -> list[Part]:
-    return list(composed(asked, contexts(asked, known), PIPELINES))
+    return list(composed(asked, contexts(asked, known), Placements(PIPELINES, CONDITIONS)))
 
 
 def lists(found: Sequence[Part]) -> dict[Place, list[int]]:
@@ -74,6 +81,15 @@ def lists(found: Sequence[Part]) -> dict[Place, list[int]]:
             listed = part.filled.listed
             rows.setdefault(place, []).extend(listed.rows[listed.queries == query].tolist())
     return rows
+
+
+def may_show(query: Query, known: UserState) -> Mask:
+    """Return what a query may show, each condition looked at by itself."""
+    alone = shop.contexts([known], [query])
+    allowed = PIPELINES[query.placement].eligible(alone).of_query(0)
+    if not query.filter:
+        return allowed
+    return allowed & CONDITIONS.mask(CONDITIONS.predicate(query.filter), alone, 0)
 
 
 @given(st.data())
@@ -88,11 +104,10 @@ def test_no_page_holds_an_item_twice_nor_one_that_may_not_be_shown(data: st.Data
         together = [row for rows in own for row in rows]
         assert len(together) == len(set(together))
         for query, rows in zip(page.queries, own, strict=True):
-            alone = shop.contexts([known[number]], [query])
-            allowed = PIPELINES[query.placement].eligible(alone).of_query(0)
+            allowed = may_show(query, known[number])
             fallback = PIPELINES[query.placement].fallback
             if fallback:
-                allowed = allowed | PIPELINES[fallback].eligible(alone).of_query(0)
+                allowed = allowed | may_show(replace(query, placement=fallback), known[number])
             assert allowed[rows].all()
 
 
@@ -103,7 +118,7 @@ def test_lists_with_popular_items_are_as_long_as_the_items_left_allow(data: st.D
     taken: set[int] = set()
     for part in parts(asked, known):
         pipeline, listed = part.pipeline, part.filled.listed.rows.tolist()
-        allowed = np.flatnonzero(pipeline.eligible(part.contexts).of_query(0))
+        allowed = np.flatnonzero(may_show(part.contexts.queries[0], known[0]))
         free = set(allowed.tolist()) - taken
         if "popular" in pipeline.source_names:
             assert len(listed) == min(int(part.filled.wanted[0]), len(free))
@@ -139,7 +154,7 @@ def _nearly_tied(asked: list[Page], known: list[UserState]) -> bool:
 @given(st.data())
 def test_a_page_of_one_list_is_what_its_placement_gives(data: st.DataObject) -> None:
     page, known = data.draw(pages()), data.draw(states)
-    query = page.queries[0]
+    query = replace(page.queries[0], filter="")
 
     part = parts([Page((query,))], [known])[0]
 

@@ -5,17 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from recsys.asker_values import MOST_NAMES, NO_PAGE, Asker, Page
+from recsys.asker_values import MOST_NAMES, Asker
 from recsys.assortment import Assortment
 from recsys.catalog import Catalog
 from recsys.context import Contexts
-from recsys.events import EventType
+from recsys.events import Channel, EventType
 from recsys.fields import CONTEXT_FIELDS, CUSTOMER_FIELDS
 from recsys.ids import ItemId, Vocabulary
 from recsys.item_values import AssortmentValues
 from recsys.items import Item, Offer
 from recsys.predicates.values import Scope, Value
-from recsys.query import Query
+from recsys.query import NOWHERE, PageType, Query, Scene
 from recsys.state import UserState
 from tests import shop
 
@@ -36,7 +36,6 @@ def items() -> list[Item]:
 def asker(
     state: UserState,
     query: Query | None = None,
-    page: Page = NO_PAGE,
     described: Sequence[Item] = (),
 ) -> Asker:
     """Return the second of two askers of one batch, of whom the first bought soap."""
@@ -49,7 +48,7 @@ def asker(
         assortment=assortment,
         interest=shop.bundle().interest,
     )
-    return Asker(contexts, 1, AssortmentValues(assortment).of(query.market, NOW), page)
+    return Asker(contexts, 1, AssortmentValues(assortment).of(query.market, NOW))
 
 
 def customer(name: str, state: UserState) -> Value:
@@ -57,10 +56,10 @@ def customer(name: str, state: UserState) -> Value:
 
 
 def context(
-    name: str, page: Page = NO_PAGE, market: str = "", seeds: tuple[ItemId, ...] = ()
+    name: str, scene: Scene = NOWHERE, market: str = "", seeds: tuple[ItemId, ...] = ()
 ) -> Value:
-    query = shop.query(market=market, seeds=seeds)
-    return asker(UserState.unknown(), query, page).value(Scope.CONTEXT, name)
+    query = shop.query(market=market, seeds=seeds, scene=scene)
+    return asker(UserState.unknown(), query).value(Scope.CONTEXT, name)
 
 
 BOUGHT = shop.state(
@@ -167,26 +166,32 @@ def test_seed_that_nobody_described_has_an_id_alone() -> None:
 
 
 def test_cart_is_summed_up_at_the_prices_of_now() -> None:
-    page = Page(cart=(ItemId("bread"), ItemId("bread"), ItemId("coffee")))
+    scene = Scene(cart=(ItemId("bread"), ItemId("bread"), ItemId("coffee")))
 
-    assert context("cart.size", page) == 3.0
-    assert context("cart.total", page) == pytest.approx(5.6)
+    assert context("cart.size", scene) == 3.0
+    assert context("cart.total", scene) == pytest.approx(5.6)
     assert (context("cart.size"), context("cart.total")) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("unpriced", ["jam", "pear"])
 def test_cart_with_an_item_of_unknown_price_has_no_total(unpriced: str) -> None:
-    page = Page(cart=(ItemId("bread"), ItemId(unpriced)))
+    scene = Scene(cart=(ItemId("bread"), ItemId(unpriced)))
 
-    assert context("cart.total", page) is None
-    assert context("cart.size", page) == 2.0
+    assert context("cart.total", scene) is None
+    assert context("cart.size", scene) == 2.0
 
 
 def test_page_is_what_the_shop_says_of_it() -> None:
-    page = Page("email", "phone", "product", "Bakery", "rye bread")
+    scene = Scene(
+        page_type=PageType.PRODUCT,
+        category="Bakery",
+        search="rye bread",
+        channel=Channel.EMAIL,
+        device="phone",
+    )
 
     found = [
-        context(name, page) for name in ("channel", "device", "page_type", "category", "query")
+        context(name, scene) for name in ("channel", "device", "page_type", "category", "query")
     ]
 
     assert found == ["email", "phone", "product", "Bakery", "rye bread"]

@@ -14,6 +14,7 @@ from recsys.events import EventType
 from recsys.ids import ItemId
 from recsys.pipeline.pipeline import NamedFilter
 from recsys.pipeline.placement import parse_placements
+from recsys.predicates.errors import InvalidFilter
 from recsys.query import FillReport, Page, Query, Recommendation, Tier
 from recsys.state import UserState
 from serving.attribution import AttributionToken
@@ -271,7 +272,10 @@ class FailsForOne:
 async def test_query_that_fails_takes_none_of_its_batch_with_it() -> None:
     home = SHOP.pipelines["home"]
     faulty = replace(home, filters=(NamedFilter("faulty", FailsForOne()), *home.filters))  # type: ignore[arg-type]
-    shelf, registry = Shelf(replace(SHOP, pipelines={"home": faulty})), Registry()
+    shelf, registry = (
+        Shelf(replace(SHOP, placements=replace(SHOP.placements, pipelines={"home": faulty}))),
+        Registry(),
+    )
     asking = recommender(KnownStates(), shelf, registry=registry)
 
     users = ("anna", "unlucky", "ben")
@@ -396,3 +400,50 @@ fallback = "home"
     assert [item.position for item in answer.items] == [1, 2, 3]
     assert answer.fill is not None
     assert (answer.fill.returned, answer.fill.from_fallback) == (3, 2)
+
+
+async def test_filter_counts_inside_the_search_so_the_list_is_full() -> None:
+    query = asked_by("nobody", filter="price >= 4 and price <= 7")
+
+    answer = await recommender(KnownStates()).recommend(query)
+
+    assert answer.item_ids == ("coffee", "milk", "sugar", "soap")
+    assert answer.fill is not None
+    assert [(one.name, one.n_items) for one in answer.fill.removed[-2:]] == [
+        ("price >= 4", 3),
+        ("price <= 7", 2),
+    ]
+
+
+async def test_filter_may_speak_of_the_page_and_of_who_asks() -> None:
+    seeds = (ItemId("milk"),)
+    dearer = asked_by("nobody", "product", seeds=seeds, filter="price > context.seed.price")
+    known = asked_by("anna", filter="category in customer.categories", limit=9)
+
+    answers = await recommender(KnownStates(ANNA)).recommend_batch([dearer, known])
+
+    assert set(answers[0].item_ids) <= {"sugar", "soap", "sponge", "tea"}
+    assert set(answers[1].item_ids) == {"coffee", "tea"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "position"), [("price >", 7), ("prize > 3", 0), ('price > "dear"', 8)]
+)
+async def test_wrong_filter_is_refused_with_its_place_and_no_other_is(
+    wrong: str, position: int
+) -> None:
+    asking = recommender(KnownStates())
+    slots = (asked_by("anna"), asked_by("anna", filter=wrong))
+
+    alone, paged, answered = await asyncio.gather(
+        asking.recommend(slots[1]),
+        asking.recommend_page(Page(slots, slotted=True)),
+        asking.recommend(slots[0]),
+        return_exceptions=True,
+    )
+
+    assert isinstance(alone, InvalidFilter)
+    assert isinstance(paged, InvalidFilter)
+    assert (alone.field, paged.field) == ("filter", "slots[1].filter")
+    assert alone.position == position
+    assert isinstance(answered, Recommendation)
