@@ -11,7 +11,7 @@ from recsys.arrays import Rows
 from recsys.conditions import Conditions, Meets, Needs, key_of
 from recsys.context import Contexts
 from recsys.errors import NotFound
-from recsys.pipeline.pipeline import Filled, NamedFilter, Pipeline
+from recsys.pipeline.pipeline import NOTHING_MORE, Additions, Filled, NamedFilter, Pipeline
 from recsys.query import Page, Query
 from recsys.timelines import Ragged
 
@@ -62,12 +62,14 @@ class Placements:
             if query.filter:
                 self.conditions.predicate(query.filter, at=page.field(slot, "filter"))
 
-    def stated(self, query: Query) -> tuple[NamedFilter, ...]:
-        """Return the filters that a query states."""
+    def additions(self, query: Query) -> Additions:
+        """Return what a query asks for beside its placement."""
         if not query.filter:
-            return ()
+            return NOTHING_MORE
         parts = self.conditions.predicate(query.filter).parts()
-        return tuple(NamedFilter(part.text, Meets(part, self.conditions)) for part in parts)
+        return Additions(
+            tuple(NamedFilter(part.text, Meets(part, self.conditions)) for part in parts)
+        )
 
     def needs(self, query: Query) -> Needs:
         """Return the fields of customer and page that decide what a query may show."""
@@ -153,7 +155,7 @@ class _Composition:
         own = (self.contexts if every else self.contexts.of(pages)).asking(queries, self._room())
         pipeline = self.placements.pipelines[queries[0].placement]
         before = taken if every else taken.of_queries(pages)
-        filled = pipeline.fill(own, before, self.placements.stated(queries[0]))
+        filled = pipeline.fill(own, before, self.placements.additions(queries[0]))
         places = tuple(Place(number, slot) for number in self.numbers[pages].tolist())
         return Part(pipeline, own, filled, places, fills)
 

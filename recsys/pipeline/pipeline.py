@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from recsys.candidates import Candidates
 from recsys.conditions import Needs
 from recsys.context import Contexts, RelatesTo
 from recsys.eligibility import Eligibility
-from recsys.pipeline.stages import CandidateSource, Filter, Newcomers, Ranker, Selector
+from recsys.pipeline.stages import Adjuster, CandidateSource, Filter, Newcomers, Ranker, Selector
 from recsys.query import FillReport, Removed
 from recsys.timelines import Ragged
 
@@ -38,6 +38,26 @@ class NamedFilter:
 
     name: str
     filter: Filter
+
+
+def _as_it_is(selector: Selector) -> Selector:
+    return selector
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What some lists of a placement have beside it: what their request states, and rules.
+
+    filters, adjusters: behind the placement's own. around: the selector that takes the place of
+    the placement's, given that.
+    """
+
+    filters: tuple[NamedFilter, ...] = ()
+    adjusters: tuple[Adjuster, ...] = ()
+    around: Callable[[Selector], Selector] = _as_it_is
+
+
+NOTHING_MORE = Additions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +132,7 @@ class Pipeline:
 
     size: how many items a query gets that does not say.
     newcomers: lets new items into the lists that are made.
+    adjusters: change the ranker's scores, in their order.
     relates_to: which of the items at hand the list is about.
     fallback: the placement that fills a list this one cannot; empty for none.
     needs: fields of customer and page that its filters read: lists are made together, and fast, for
@@ -124,6 +145,7 @@ class Pipeline:
     ranker: Ranker
     selector: Selector
     newcomers: Newcomers | None = None
+    adjusters: tuple[Adjuster, ...] = ()
     relates_to: RelatesTo = RelatesTo.BOTH
     fallback: str = ""
     needs: Needs = frozenset()
@@ -133,21 +155,21 @@ class Pipeline:
         eligible = self.eligible(contexts)
         return self._finished(contexts, eligible, self.retrieve(contexts, eligible))
 
-    def fill(self, contexts: Contexts, taken: Ragged, more: Sequence[NamedFilter] = ()) -> Filled:
+    def fill(self, contexts: Contexts, taken: Ragged, more: Additions = NOTHING_MORE) -> Filled:
         """Return the lists that `run` gives, and why they are as long as they are.
 
-        taken: rows in earlier lists of each query's page. more: filters behind the placement's own.
+        taken: rows in earlier lists of each query's page.
         """
         contexts = contexts.relating_to(self.relates_to)
         narrowed = contexts.once(self.filters, "narrowed", lambda: self._narrowed(contexts))
-        for named in more:
+        for named in more.filters:
             narrowed = narrowed.by(named, contexts)
         free = narrowed.eligible.without(taken)
         left = free.counts() if len(taken.rows) else narrowed.left
         n_taken = int(np.diff(taken.offsets).max(initial=0))
         merged = self._shortlisted(contexts, narrowed.eligible, free, n_taken)
         return Filled(
-            self._finished(contexts, free, merged),
+            self._finished(contexts, free, merged, more),
             contexts.limits(self.size),
             narrowed.left,
             narrowed.left - left,
@@ -192,11 +214,18 @@ class Pipeline:
         return eligible
 
     def _finished(
-        self, contexts: Contexts, eligible: Eligibility, merged: Candidates
+        self,
+        contexts: Contexts,
+        eligible: Eligibility,
+        merged: Candidates,
+        more: Additions = NOTHING_MORE,
     ) -> Candidates:
         """Return the lists made of the candidates of all sources."""
-        ranked = merged.scored(self.ranker.score(contexts, merged)).ordered()
-        return self.finished(contexts, eligible, ranked, contexts.limits(self.size))
+        ranked = merged.scored(self.ranker.score(contexts, merged))
+        for adjuster in (*self.adjusters, *more.adjusters):
+            ranked = ranked.scored(adjuster.adjust(contexts, ranked))
+        chosen = replace(self, selector=more.around(self.selector))
+        return chosen.finished(contexts, eligible, ranked.ordered(), contexts.limits(self.size))
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility) -> Candidates:
         """Return the candidates of every source, merged."""

@@ -42,6 +42,16 @@ class Ranker(Protocol):
         """Return the (n, n_sources) part of each source in the scores."""
 
 
+class Adjuster(Protocol):
+    """Changes scores for other reasons than relevance, such as what the shop would rather sell.
+
+    Laws: scores stay finite; permuting candidates permutes scores.
+    """
+
+    def adjust(self, contexts: Contexts, candidates: Candidates) -> Scores:
+        """Return a (n,) score for each candidate in place of the one it has."""
+
+
 class Selector(Protocol):
     """Orders and cuts the ranked list. Laws: a subset; at most `limits` (q,) of each query."""
 
