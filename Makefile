@@ -44,6 +44,8 @@ protos-baseline: $(READY) ## take the wire schema as released: later changes may
 
 bench: $(READY) ## run every benchmark, one after the other
 	$(BIN)/python -m benchmarks.retrieval
+	$(BIN)/python -m benchmarks.filtered_retrieval
+	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.cold_items
 	$(BIN)/python -m benchmarks.serving_throughput
 	$(BIN)/python -m benchmarks.event_ingest

@@ -118,7 +118,7 @@ class IndexSettings:
 
     __pydantic_config__ = STRICT
     k: Count = 100
-    recall_floor: Share = 0.98
+    recall_floor: Share = 0.99
 
 
 @dataclass(frozen=True, slots=True)

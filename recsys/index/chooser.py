@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from recsys.timelines import Ragged
 DEPTHS = (64, 128, 256, 512)
 NARROW_SHARES = (0.9, 0.7, 0.5, 0.3, 0.1, 0.03, 0.01)
 """Shares of eligible items at which a graph is tried, from wide to narrow."""
+N_ALIKE = 3
+"""Masks of items that are alike, tried at each share."""
 FLAT_EXACT_BELOW = 0.1
 """Share below which gathering the eligible rows beats FAISS's scan over all of them."""
 SLOW_MS = 0.25
@@ -60,7 +62,7 @@ def choose_index(
     clock: seconds, monotonic; passed in, since the domain reads no clock.
 
     Flat is always tried; where it is slow a graph (HNSW) too, at growing depth until it reaches
-    the floor, with all items eligible and behind random masks. The share below which a mask makes
+    the floor, with all items eligible and behind masks. The share below which a mask makes
     the graph miss the floor becomes `exact_below`.
     """
     bench = _Bench(items, known, vectors, k, clock)
@@ -117,10 +119,21 @@ class _Bench:
         """Return the largest tried share of eligible rows at which the graph misses the floor."""
         index = FaissIndex(graph, plan, ExactIndex(self.items, self.known))
         for share in NARROW_SHARES:
-            mask = rng.random(len(self.items)) < share
-            if self._recall(index, self._eligible(mask)) < recall_floor:
-                return share * 1.05  # a mask of about this share is scored exactly too
+            for mask in self._masks(share, rng):
+                if self._recall(index, self._eligible(mask)) < recall_floor:
+                    return share * 1.05  # a mask of about this share is scored exactly too
         return 0.0
+
+    def _masks(self, share: float, rng: np.random.Generator) -> Iterator[Mask]:
+        """Yield masks of about this share: of random items, and of items that are alike.
+
+        Filters by category or brand leave items that are alike. They may stand together far from
+        where a graph looks for an answer.
+        """
+        yield rng.random(len(self.items)) < share
+        for item in rng.integers(0, len(self.items), N_ALIKE).tolist():
+            likeness = self.items @ self.items[item]
+            yield likeness >= np.quantile(likeness, 1 - share)
 
     def _recall(self, index: FaissIndex, eligible: Eligibility) -> float:
         return recall_of(index, index.exact, self.vectors, self.k, eligible)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, chain, repeat
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -101,11 +103,12 @@ def test_nobody_who_asks_gets_nothing_however_many_items_there_are() -> None:
     assert hits.rows.shape == (0, 5)
 
 
-def test_a_graph_blind_behind_narrow_masks_is_not_used_there() -> None:
+@pytest.mark.parametrize("alike", [False, True])
+def test_a_graph_blind_behind_narrow_masks_is_not_used_there(alike: bool) -> None:
     rng = np.random.default_rng(3)
     items = rng.normal(size=(6_000, 16)).astype(np.float32)
     questions = rng.normal(size=(40, 16)).astype(np.float32)
-    ticks = iter(range(1_000_000))
+    slower_at_first = accumulate(chain([1.0] * 80, repeat(0.1)))  # the flat index is timed first
 
     choice = choose_index(
         items,
@@ -113,12 +116,14 @@ def test_a_graph_blind_behind_narrow_masks_is_not_used_there() -> None:
         questions,
         k=50,
         recall_floor=0.95,
-        clock=lambda: float(next(ticks)),
+        clock=lambda: next(slower_at_first),
         rng=rng,
     )
 
     assert choice.recall >= 0.95
-    for share in (0.6, 0.2, 0.01):
-        narrow = Eligibility(rng.random(6_000) < share, Ragged.empty(40))
+    assert choice.index.plan.kind is IndexKind.HNSW
+    for share in (0.8, 0.6, 0.2, 0.01):
+        order = items @ items[int(rng.integers(6_000))] if alike else rng.random(6_000)
+        narrow = Eligibility(order >= np.quantile(order, 1 - share), Ragged.empty(40))
         assert recall_of(choice.index, choice.index.exact, questions, 50, narrow) >= 0.94
     assert {trial.plan.kind for trial in choice.trials} == {IndexKind.FLAT, IndexKind.HNSW}
