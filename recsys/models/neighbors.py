@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from recsys.arrays import Offsets, Rows, Scores
+from recsys.arrays import Offsets, Rows, Scores, entries_of, keys_of
 from recsys.timelines import Weighted
 
 
@@ -42,15 +42,21 @@ class NeighborModel:
 
     def anchors(self, interests: Weighted, queries: Rows, rows: Rows) -> Rows:
         """Return, for (n,) pairs of query and row, the interest nearest to it; -1 where none is."""
+        lengths = np.diff(self.offsets)[interests.rows]
+        places = entries_of(self.offsets, interests.rows)
+        causes = np.repeat(np.arange(len(interests.rows)), lengths)
+        proposed = keys_of(interests.owners()[causes], self.rows[places])
+        asked = keys_of(queries, rows)
+        order = np.argsort(asked, kind="stable")
+        found = np.searchsorted(asked, proposed, sorter=order)
+        found[found == len(asked)] = 0
+        hits = np.flatnonzero(asked[order[found]] == proposed) if len(asked) else found[:0]
+        pairs, causes = order[found[hits]], causes[hits]
+        shares = self.similarities[places[hits]] * interests.weights[causes]
+        strongest = np.lexsort((causes, -shares, pairs))
         best = np.full(len(rows), -1, dtype=np.int32)
-        similar = self.matrix()
-        for query in np.unique(queries).tolist():
-            own = slice(interests.offsets[query], interests.offsets[query + 1])
-            if own.start == own.stop:
-                continue
-            chosen = np.flatnonzero(queries == query)
-            shares = similar[interests.rows[own]][:, rows[chosen]].toarray()
-            shares *= interests.weights[own, np.newaxis]
-            found = shares.max(axis=0) > 0
-            best[chosen[found]] = interests.rows[own][shares.argmax(axis=0)[found]]
+        _, first = np.unique(pairs[strongest], return_index=True)
+        chosen = strongest[first]
+        chosen = chosen[shares[chosen] > 0]
+        best[pairs[chosen]] = interests.rows[causes[chosen]]
         return best
