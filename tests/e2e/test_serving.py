@@ -81,6 +81,30 @@ def test_hidden_item_is_shown_no_more(server: Server) -> None:
     assert answer.item_ids == ("butter", "jam", "coffee", "milk", "sugar", "soap", "sponge", "tea")
 
 
+def test_page_fills_every_slot_and_repeats_nothing_whichever_worker_answers(server: Server) -> None:
+    slots = [Slot("email", "top", 3), Slot("home", "for you", 3), Slot("product", "with it")]
+    with server.client(channels=12) as client:
+        client.write_events([event(EventType.PURCHASE, "coffee", "paula")])
+        pages = [
+            client.recommend_page(slots, user_id="paula", seeds=["bread"], cart=["jam"])
+            for _ in range(12)
+        ]
+
+    for page in pages:
+        shown = [item for one in page for item in one.item_ids]
+        assert page["top"].item_ids[0] == "milk"
+        assert len(shown) == len(set(shown))
+        assert not {"bread", "jam", shop.SOLD_OUT} & set(page["with it"].item_ids)
+        assert [one.fill.wanted for one in page if one.fill] == [3, 3, 3]
+
+
+def test_broken_slot_is_named_by_its_path(server: Server) -> None:
+    with server.client() as client, pytest.raises(InvalidInput) as caught:
+        client.recommend_page([Slot("home"), Slot("home", limit=-1)])
+
+    assert caught.value.field == "slots[1].page_size"
+
+
 def test_unknown_placement_is_refused_with_those_that_exist(server: Server) -> None:
     with server.client() as client, pytest.raises(NotFound, match="email, home, product") as caught:
         client.recommend("checkout")
@@ -215,27 +239,3 @@ def test_interrupted_server_leaves_no_process_behind(server: Server) -> None:
 
     assert status == 0
     assert [pid for pid in processes if alive(pid)] == []
-
-
-def test_page_fills_every_slot_and_repeats_nothing_whichever_worker_answers(server: Server) -> None:
-    slots = [Slot("email", "top", 3), Slot("home", "for you", 3), Slot("product", "with it")]
-    with server.client(channels=12) as client:
-        client.write_events([event(EventType.PURCHASE, "coffee", "paula")])
-        pages = [
-            client.recommend_page(slots, user_id="paula", seeds=["bread"], cart=["jam"])
-            for _ in range(12)
-        ]
-
-    for page in pages:
-        shown = [item for one in page for item in one.item_ids]
-        assert page["top"].item_ids[0] == "milk"
-        assert len(shown) == len(set(shown))
-        assert not {"bread", "jam", shop.SOLD_OUT} & set(page["with it"].item_ids)
-        assert [one.fill.wanted for one in page if one.fill] == [3, 3, 3]
-
-
-def test_broken_slot_is_named_by_its_path(server: Server) -> None:
-    with server.client() as client, pytest.raises(InvalidInput) as caught:
-        client.recommend_page([Slot("home"), Slot("home", limit=-1)])
-
-    assert caught.value.field == "slots[1].page_size"
