@@ -14,6 +14,7 @@ import orjson
 
 from serving.disk import synced
 
+_UNREADABLE = "unreadable"
 _TORN = ".torn"
 _MAGIC = b"PAR1"
 
@@ -97,17 +98,21 @@ def _torn_checkpoint(table: Path) -> list[Path]:
     """Return the checkpoint files to move aside.
 
     Only the newest can be torn. Commits are deleted behind older ones alone, which were made
-    durable before, so nothing is missing without it.
+    durable before, so nothing is missing without it. The name of a checkpoint may be lost that the
+    pointer beside it names: then the pointer goes.
     """
-    pointer = log_folder(table) / "_last_checkpoint"
-    newest = checkpoints(table)[-1:]
+    pointer, found = log_folder(table) / "_last_checkpoint", checkpoints(table)
+    versions = {path.name[:20] for path in found}
     try:
-        intact = not pointer.exists() or "version" in orjson.loads(pointer.read_bytes())
-    except orjson.JSONDecodeError:
-        intact = False
-    if intact and all(_ends_in_magic(path) for path in newest):
-        return []
-    return [path for path in (*newest, pointer) if path.exists()]
+        named = f"{orjson.loads(pointer.read_bytes())['version']:020}" if pointer.exists() else ""
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        named = _UNREADABLE
+    torn = [path for path in found[-1:] if not _ends_in_magic(path)]
+    if named == _UNREADABLE:
+        return [*found[-1:], pointer]
+    if torn or (named and named not in versions):
+        return [path for path in (*torn, pointer) if path.exists()]
+    return []
 
 
 def _whole(table: Path, commit: Path) -> bool:

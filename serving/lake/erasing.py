@@ -110,11 +110,14 @@ def _next_files(table: Path, checked: set[Path]) -> tuple[list[_File], bool]:
 
 
 def _erase_from(table: Path, files: Sequence[_File], erased: Erased, removed: Counter[int]) -> None:
-    """Put files without the rows in the place of those that hold some, in one durable commit."""
-    holding = {file: counts for file in files if (counts := _rows_in(file.path, erased))}
-    if not holding:
-        return
+    """Put files without the rows in the place of those that hold some, in one durable commit.
+
+    Files that nothing names and nobody can read go, too.
+    """
     named = _named(table)
+    torn = [file for file in files if file.name not in named and _is_torn(file.path)]
+    whole = (file for file in files if file not in torn)
+    holding = {file: counts for file in whole if (counts := _rows_in(file.path, erased))}
     live = [file for file in holding if file.name in named]
     if live:
         changes: list[AddAction | RemoveAction] = []
@@ -129,10 +132,24 @@ def _erase_from(table: Path, files: Sequence[_File], erased: Erased, removed: Co
                 partition_by=["day"] if live[0].day else None,
                 post_commithook_properties=NO_HOOKS,
             )
-    for file in holding:
+    for file in (*holding, *torn):
         file.path.unlink()
-    for folder in {file.path.parent for file in holding}:
+    for folder in {file.path.parent for file in (*holding, *torn)}:
         synced(folder)
+
+
+def _is_torn(path: Path) -> bool:
+    """Return whether a file that no version names cannot be read: a power cut left it so.
+
+    Nobody can tell whom it names, and nobody misses it.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for _ in file.iter_batches(_ROWS_A_BATCH):
+                pass
+    except (pa.ArrowException, OSError):
+        return True
+    return False
 
 
 def _rows_in(path: Path, erased: Erased) -> Mapping[int, int]:

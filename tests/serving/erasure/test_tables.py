@@ -78,6 +78,17 @@ async def test_file_that_no_version_names_goes_too(shop: Shop) -> None:
     assert not stray.exists()
 
 
+async def test_file_of_a_commit_that_never_was_goes_though_nobody_can_read_it(shop: Shop) -> None:
+    events = shop.places.lake / "events"
+    stray = events / "day=2026-11-20" / "part-torn.parquet"
+    stray.write_bytes(next(events.glob("day=2026-11-20/*.parquet")).read_bytes()[:-9])
+
+    receipt = await shop.erase(*HERS)
+
+    assert not stray.exists()
+    assert not any(one.left for one in receipt.stores if one.store == "lake")
+
+
 async def test_table_that_names_nobody_is_left_alone(shop: Shop) -> None:
     items, vocabulary = shop.places.lake / "items", shop.places.lake / "vocabulary"
     before = [DeltaTable(one).version() for one in (items, vocabulary)]

@@ -214,6 +214,19 @@ def test_torn_checkpoint_is_moved_aside(shop: Shop) -> None:
     assert shop.event_ids() == ["1"]
 
 
+def test_pointer_to_a_checkpoint_whose_name_was_lost_is_moved_aside(shop: Shop) -> None:
+    shop.append(bought("1"))
+    shop.drain.run_once()
+    DeltaTable(shop.folder / "lake/events").create_checkpoint()
+    (checkpoint,) = (shop.folder / "lake/events/_delta_log").glob("*.checkpoint.parquet")
+    checkpoint.unlink()
+
+    torn = shop.lake.open()
+
+    assert [path.name for path in torn] == ["_last_checkpoint"]
+    assert shop.event_ids() == ["1"]
+
+
 def test_checkpoint_keeps_what_the_table_holds_exactly_once(shop: Shop) -> None:
     for number in range(52):
         shop.append(bought(str(number)))
