@@ -20,7 +20,7 @@ from benchmarks.processes import cpu_seconds
 
 STARTING_S = 60.0
 ENDING_S = 60.0
-FREE_PORTS = {"RECSYS_PORT": "0", "RECSYS_METRICS_PORT": "0"}
+FREE_PORTS = {"RECSYS_PORT": "0", "RECSYS_METRICS_PORT": "0", "RECSYS_ADMIN_PORT": "0"}
 SERVE = (
     "from importlib.metadata import EntryPoint; from recsys.cli import main; "
     "main(['serve'], points=[EntryPoint('serving', 'serving.cli:app', 'recsys.commands')])"

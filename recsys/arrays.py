@@ -77,6 +77,17 @@ def places_within(groups: Rows | Keys) -> NDArray[np.int64]:
     return np.arange(groups.size) - np.searchsorted(groups, groups)
 
 
+def looked_up(pairs: Keys, values: A, wanted: Keys) -> A:
+    """Return the value of each wanted pair, 0 where it is not among `pairs`, which ascend."""
+    found: Any = np.zeros(len(wanted), dtype=values.dtype)
+    if len(pairs):
+        places = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        known = pairs[places] == wanted
+        found[known] = values[places[known]]
+    looked: A = found
+    return looked
+
+
 def written(column: A, places: NDArray[np.integer], values: A) -> A:
     """Return the column with other values at these (m,) places; itself where they are the same."""
     if np.array_equal(column[places], values, equal_nan=True):

@@ -9,21 +9,19 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from recsys.arrays import Mask, Rows, Seconds, Times, frozen, keys_of
+from recsys.arrays import Mask, Rows, Scores, Seconds, Times, frozen, keys_of
 from recsys.assortment import Assortment, Shelf
 from recsys.ids import UNKNOWN_ROW, ItemId
 from recsys.interactions import Interactions
 from recsys.interest import Interest
-from recsys.query import Query, Tier
-from recsys.state import FACETS, HISTORY, OPINIONS, PURCHASES, UserState
-from recsys.timelines import Ragged, Timeline, Weighted
+from recsys.query import Query, Selection, Tier
+from recsys.state import FACETS, HISTORY, OPINIONS, PURCHASES, Facet, UserState
+from recsys.timelines import Ragged, Remembered, Timeline, Weighted
 
 T = TypeVar("T")
 
 MOST_AHEAD = np.timedelta64(1, "D")
 """What is remembered of a time further ahead comes from a clock that was wrong: it never counts."""
-
-_REMEMBERED = tuple(FACETS.index(facet) for facet in (HISTORY, PURCHASES, OPINIONS))
 
 
 class RelatesTo(StrEnum):
@@ -47,6 +45,7 @@ class Contexts:
     excluded: items the request itself rules out.
     missing: seeds, items of the cart and excluded ids that have no row, for each query.
     shelf: what may be shown, in the market and at the time of all of them.
+    lines: of any facet what each asker did, for stages that ask for more than the above.
     room: items that other lists of the pages may take.
     made: a memory of what sources made of the askers, which the lists of their pages share.
 
@@ -65,6 +64,7 @@ class Contexts:
     excluded: Ragged
     missing: tuple[tuple[ItemId, ...], ...]
     shelf: Shelf
+    lines: Remembered
     room: int = 0
     made: dict[tuple[int, str], tuple[object, object]] = field(
         default_factory=dict, repr=False, compare=False
@@ -87,11 +87,12 @@ class Contexts:
         The queries are to ask for one market, and between the same two dated changes.
         """
         n_items = len(assortment.vocabulary)
-        timelines = tuple(
-            Timeline.of_entries([state.facets[place] for state in states], n_items)
-            for place in _REMEMBERED
-        )
-        return cls._of(queries, timelines, assortment, interest)
+
+        def line(facet: Facet) -> Timeline:
+            place = FACETS.index(facet)
+            return Timeline.of_entries([state.facets[place] for state in states], n_items)
+
+        return cls._of(queries, line, assortment, interest)
 
     @classmethod
     def replay(
@@ -108,27 +109,31 @@ class Contexts:
         The way of training and evaluation; it equals `resolve` over the states that the same
         events leave behind.
         """
-        timelines = tuple(
-            Timeline.of_interactions(interactions, users, FACETS[place]) for place in _REMEMBERED
-        )
-        return cls._of(queries, timelines, assortment, interest)
+
+        def line(facet: Facet) -> Timeline:
+            return Timeline.of_interactions(interactions, users, facet)
+
+        return cls._of(queries, line, assortment, interest)
 
     @classmethod
     def _of(
         cls,
         queries: Sequence[Query],
-        timelines: Sequence[Timeline],
+        line: Callable[[Facet], Timeline],
         assortment: Assortment,
         interest: Interest,
     ) -> Self:
         seconds = np.array([int(query.now.timestamp()) for query in queries], dtype=np.int64)
         now = seconds.astype("datetime64[s]")
         latest = (now + MOST_AHEAD).astype("datetime64[s]")
-        history, purchases, opinions = (line.until(latest) for line in timelines)
-        history, purchases, opinions = (
-            line.rolled_up(assortment.primaries)
-            for line in (history, purchases.settled(), opinions)
-        )
+
+        def read(facet: Facet) -> Timeline:
+            found = line(facet).until(latest)
+            found = found.settled() if facet is PURCHASES else found
+            return found.rolled_up(assortment.primaries)
+
+        lines = Remembered(read)
+        history, purchases, opinions = map(lines.of, (HISTORY, PURCHASES, OPINIONS))
         seeds, unknown_seeds = _rows_of([query.seeds for query in queries], assortment)
         cart, unknown_in_cart = _rows_of([query.scene.cart for query in queries], assortment)
         excluded, unknown_excluded = _rows_of([query.excluded for query in queries], assortment)
@@ -148,6 +153,7 @@ class Contexts:
             excluded,
             missing,
             _shelf(queries, seconds, assortment),
+            lines,
         )
 
     def of(self, places: Rows) -> Contexts:
@@ -165,6 +171,7 @@ class Contexts:
             self.excluded.of_queries(places),
             tuple(self.missing[place] for place in places.tolist()),
             self.shelf,
+            self.lines.of_queries(places),
         )
 
     def asking(self, queries: Sequence[Query], room: int = 0) -> Self:
@@ -195,6 +202,11 @@ class Contexts:
     def limits(self, size: int) -> Rows:
         """Return the (q,) most items each query wants, `size` where it does not say."""
         return np.array([query.limit or size for query in self.queries], dtype=np.int32)
+
+    def asked(self, wish: Callable[[Selection], float | None], default: float) -> Scores:
+        """Return the (q,) numbers that the queries wish for, `default` where they say nothing."""
+        wishes = [wish(query.selection) for query in self.queries]
+        return np.array([default if one is None else one for one in wishes], dtype=np.float32)
 
     def tiers(self) -> list[Tier]:
         """Return how much each answer rests on."""

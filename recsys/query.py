@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from recsys.events import Channel
+from recsys.events import Channel, EventType
 from recsys.ids import ItemId
 
 MOST_ITEMS = 500
@@ -15,6 +15,7 @@ MOST_IN_CART = 200
 MOST_EXCLUDED = 1_000
 MOST_SLOTS = 20
 MOST_FILTER = 4_000
+MOST_ITEM_FIELDS = 30
 
 
 class PageType(StrEnum):
@@ -55,6 +56,21 @@ NOWHERE = Scene()
 
 
 @dataclass(frozen=True, slots=True)
+class Selection:
+    """How a list is to be chosen, where its asker says so; None leaves it to the placement.
+
+    diversity, rotation_rate, min_relevance: 0 to 1, as `recsys.pipeline.placement` explains them.
+    """
+
+    diversity: float | None = None
+    rotation_rate: float | None = None
+    min_relevance: float | None = None
+
+
+AS_PLACED = Selection()
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """One list that somebody asks for.
 
@@ -67,6 +83,9 @@ class Query:
     market: where the items are to be sold; empty means wherever, on their own terms.
     filter: what items have to be, in the language of `recsys.predicates`; empty for anything.
     scene: the page the list is for.
+    language: of sentences, a tag such as `da` or `en-GB`; empty for the server's own.
+    item_fields: fields of the catalog to give with each item, at most 30.
+    selection: how the list is to be chosen, where that is not left to the placement.
     """
 
     placement: str
@@ -80,6 +99,9 @@ class Query:
     market: str = ""
     filter: str = ""
     scene: Scene = NOWHERE
+    language: str = ""
+    item_fields: tuple[str, ...] = ()
+    selection: Selection = AS_PLACED
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,19 +147,48 @@ class ReasonCode(StrEnum):
     LIKE_YOUR_TASTE = "like_your_taste"
     POPULAR = "popular"
     NEW = "new"
+    DUE_AGAIN = "due_again"
+    TRENDING = "trending"
+    NEW_FROM_BRAND = "new_from_brand"
+    PICKED = "picked"
+    FALLBACK = "fallback"
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """How much of an item's score one source brought: a share, above 0 and up to 1."""
+
+    source: str
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why one item is in a list.
 
-    text: one English sentence.
+    text: one sentence, in the language of the query.
     anchors: items of the asker, or of the page, that brought it here, strongest first.
+    anchor_event: what the asker did with the first of them; None where that is not said.
+    due: when the asker would usually buy the item again, UTC; None where their purchases do not
+        tell. usual_quantity: pieces they usually buy at a time; 0 where these do not tell.
+    contributions: of the sources to the score, greatest first; they add up to 1.
     """
 
     code: ReasonCode
     text: str
     anchors: tuple[ItemId, ...] = ()
+    anchor_event: EventType | None = None
+    due: datetime | None = None
+    usual_quantity: float = 0.0
+    contributions: tuple[Contribution, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemField:
+    """One field of an item, as the catalog has it: a text, a number or a list of texts."""
+
+    name: str
+    value: str | float | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +198,11 @@ class RecommendedItem:
     position: 1-based place in the list.
     score: higher is better; comparable within this list only.
     source: the candidate source that weighed most.
+    fields: those of the catalog that were asked for and that the item has.
+    rules: names of the shop's rules that touched the item, in the order in which they have their
+        way.
+    propensity: chance that this list holds the item, above 0: 1 unless exploration drew it, or
+        might have put another in its stead.
     """
 
     item_id: ItemId
@@ -155,6 +211,9 @@ class RecommendedItem:
     score: float
     source: str
     reason: Reason
+    fields: tuple[ItemField, ...] = ()
+    propensity: float = 1.0
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +228,14 @@ class Removed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmet:
+    """A rule of the shop that a list could not keep, by its name, and why."""
+
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FillReport:
     """Why a list is as long as it is.
 
@@ -176,6 +243,10 @@ class FillReport:
     from_fallback: those of them that the fallback placement proposed, the last ones.
     on_page: eligible items that stand in an earlier list of the page.
     removed: what each filter took away, in their order.
+    unmet: rules that the list could not keep.
+    irrelevant: candidates that left because they were not relevant enough.
+    relevance_kept: share of the relevance of the list that the placement makes without adjusters
+        and diversity; 1 where there is neither. Newcomers and exploration count in neither.
     """
 
     wanted: int
@@ -184,6 +255,9 @@ class FillReport:
     from_fallback: int = 0
     on_page: int = 0
     removed: tuple[Removed, ...] = ()
+    irrelevant: int = 0
+    relevance_kept: float = 1.0
+    unmet: tuple[Unmet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ and limits, so that a model sees a customer alike in both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -246,6 +246,27 @@ class Timeline:
         chosen = np.zeros(len(self.rows), dtype=np.bool_)
         chosen[first] = True
         return self.take(chosen)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Remembered:
+    """The timelines of a batch of customers, each made when somebody asks for it, and once.
+
+    make: reads what they did of one facet. made: by its name; a memory, which changes no answer.
+    """
+
+    make: Callable[[Facet], Timeline]
+    made: dict[str, Timeline] = field(default_factory=dict, repr=False)
+
+    def of(self, facet: Facet) -> Timeline:
+        """Return the timeline of a facet."""
+        if facet.name not in self.made:
+            self.made[facet.name] = self.make(facet)
+        return self.made[facet.name]
+
+    def of_queries(self, places: Rows) -> Self:
+        """Return the timelines of the queries at these (m,) places."""
+        return type(self)(lambda facet: self.of(facet).of_queries(places))
 
 
 def _bounds(offsets: Offsets, places: Rows) -> Offsets:

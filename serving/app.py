@@ -34,6 +34,8 @@ from protos.recsys.v1 import recommendation_service_pb2 as pb
 from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.errors import RecsysError, Unavailable
 from recsys.pipeline.placement import read_placements
+from serving.api.admin_server import AdminServer
+from serving.api.admin_servicer import AdminServicer
 from serving.api.catalog_servicer import CatalogServicer
 from serving.api.customer_servicer import CustomerServicer
 from serving.api.event_servicer import EventServicer
@@ -53,6 +55,7 @@ from serving.follow import CatalogFollower
 from serving.follow_customers import SETTLED_LOOKS, CustomerFollower
 from serving.ingest import Ingest
 from serving.log.customer_reads import CustomerReader
+from serving.log.rule_reads import RuleReader
 from serving.log.sqlite_log import SqliteLog
 from serving.log.tail import LogTail
 from serving.metrics import (
@@ -62,17 +65,18 @@ from serving.metrics import (
     FollowMetrics,
     Registry,
     ReleaseMetrics,
-    StateMetrics,
     totals,
 )
 from serving.recommender import Recommender
 from serving.releases import ReleaseFolder
+from serving.rules.desk import RuleDesk
+from serving.rules.served import Served
 from serving.settings import ServingSettings
 from serving.snapshot import SnapshotKeeper
 from serving.state.address import parse_redis_url
 from serving.state.erasing import StateErasing
 from serving.state.keys import StateKeys
-from serving.state.redis_store import RedisSettings, RedisStateStore
+from serving.stores import store_of
 from serving.supervised import FromSupervisor
 from serving.telemetry import start_logging
 from serving.worker_pool import WORKER_SETTINGS
@@ -93,7 +97,7 @@ class Worker:
         self._registry = Registry()
         self._supervisor = FromSupervisor()
         keys = keys_of(settings)
-        self._store = _store_of(settings, keys, self._registry)
+        self._store = store_of(settings, keys, self._registry)
         self._event_metrics = EventMetrics.of(self._registry)
         self._take_in(keys)
         self._follow_what_is_served()
@@ -105,9 +109,14 @@ class Worker:
             batch_size=settings.batch_size,
             metrics=AnswerMetrics.of(self._registry),
             behind=lambda: self._supervisor.behind or self._ingest.behind,
+            languages=settings.spoken_languages(),
         )
         self._health = health.HealthServicer()
-        self._server = self._made_server(recommender)
+        interceptor = StatusInterceptor(CallMetrics(self._registry))
+        self._server = self._made_server(recommender, interceptor)
+        served = Served(settings, self._keeper, self._customers_followed, keys, utc_now)
+        merchandisers = AdminServicer(RuleDesk(self._log, served.shop), served.previewing, utc_now)
+        self._admin = AdminServer(settings.admin_address, merchandisers, interceptor)
 
     def _take_in(self, keys: StateKeys) -> None:
         """Wire what takes in events and what is said of customers; nobody erased comes back."""
@@ -147,6 +156,7 @@ class Worker:
             lambda: LogTail(settings.log_file),
             placements,
             utc_now,
+            rules=lambda: RuleReader(settings.log_file),
             interval_s=settings.follow_interval_s,
             metrics=FollowMetrics.of(self._registry),
         )
@@ -167,6 +177,7 @@ class Worker:
         # Not before the release is loaded: the system hands connections to a port once it is open.
         self._server.add_insecure_port(self._settings.address)
         await self._server.start()
+        await self._admin.start()
         self._report()
         works = (
             self._follow(),
@@ -181,8 +192,9 @@ class Worker:
         await asyncio.gather(*beside, return_exceptions=True)
         await self._shut_down()
 
-    def _made_server(self, recommender: Recommender) -> grpc.aio.Server:
-        interceptor = StatusInterceptor(CallMetrics(self._registry))
+    def _made_server(
+        self, recommender: Recommender, interceptor: StatusInterceptor
+    ) -> grpc.aio.Server:
         server = grpc.aio.server(interceptors=[interceptor], options=SERVER_OPTIONS)
         pb_grpc.add_RecommendationServiceServicer_to_server(
             RecommendationServicer(recommender, utc_now), server
@@ -248,23 +260,13 @@ class Worker:
 
     async def _shut_down(self) -> None:
         await self._health.enter_graceful_shutdown()
+        await self._admin.stop(self._settings.grace_s)
         await self._server.stop(self._settings.grace_s)
         await self._follower.close()
         await self._customers_followed.close()
         await self._log.close()
         await self._store.close()
         log.info("worker stopped", **totals(self._registry))
-
-
-def _store_of(settings: ServingSettings, keys: StateKeys, registry: Registry) -> RedisStateStore:
-    """Return the customers' states, with the patience of the settings."""
-    timeouts = RedisSettings(
-        read_timeout_ms=settings.read_timeout_ms,
-        write_timeout_ms=settings.write_timeout_ms,
-        unless_stated=settings.allowed_unless_refused,
-    )
-    address = parse_redis_url(settings.redis_url)
-    return RedisStateStore(address, keys, timeouts, metrics=StateMetrics.of(registry))
 
 
 async def serve(settings: ServingSettings) -> None:

@@ -27,8 +27,10 @@ from serving.clock import utc_now
 from serving.customers_commands import add_commands
 from serving.erasure.commands import customers_app
 from serving.events_commands import events_app
+from serving.explain_command import explain
 from serving.importing.command import import_app
 from serving.reach import reached
+from serving.rules.commands import rules_app
 from serving.settings import ServingSettings, read_settings
 from serving.state_commands import state_app
 from serving.telemetry import announce, start_logging
@@ -42,6 +44,8 @@ app.add_typer(import_app, name="import")
 app.add_typer(events_app, name="events")
 app.add_typer(state_app, name="state")
 add_commands(customers_app)
+app.command()(explain)
+app.add_typer(rules_app, name="rules")
 app.add_typer(customers_app, name="customers")
 
 DataFolder = Annotated[Path | None, typer.Option("--data-folder", help="Where everything is kept.")]
@@ -130,6 +134,7 @@ def recommend(
     exclude: Excluded = None,
     limit: Annotated[int, typer.Option(help="Most items; 0: the placement's own size.")] = 0,
     market: Annotated[str, typer.Option(help="Where the items are to be sold.")] = "",
+    language: Annotated[str, typer.Option(help="Of the sentences, such as da.")] = "",
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
@@ -147,6 +152,7 @@ def recommend(
             excluded=exclude or (),
             limit=limit,
             market=market,
+            language=language,
         )
     (_print_json if as_json else _print)(answer)
 

@@ -1,4 +1,4 @@
-"""Following the catalog: what the register of items says acts on answers within a second."""
+"""Following the catalog and the rules: what their registers say acts on answers within a second."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from recsys.bundle import ModelBundle
 from recsys.errors import RecsysError, Unavailable
 from recsys.events import Position
 from recsys.pipeline.placement import PlacementConfig
+from recsys.rules.book import RuleBook
 from serving.clock import Clock
 from serving.log.items import RegisteredItem
 from serving.metrics import FollowMetrics, Registry
@@ -45,9 +46,22 @@ class ItemRegister(Protocol):
         """Let the file go."""
 
 
+class RulesRead(Protocol):
+    """What reads the register of rules; used by one thread at a time. Raises Unavailable."""
+
+    def position(self) -> Position:
+        """Return the position of the newest change of any rule, 0 where there never was one."""
+
+    def book(self) -> RuleBook:
+        """Return the rules as they are now."""
+
+    def close(self) -> None:
+        """Let the file go."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What came of one look at the register.
+    """What came of one look at the registers.
 
     snapshot: the new one; None where nothing changed.
     followed: the position up to which every change has been taken.
@@ -60,12 +74,13 @@ class Step:
 
 
 class CatalogFollower:
-    """Keeps the served catalog up to the register's.
+    """Keeps the served catalog, and the rules, up to the registers'.
 
     A register that cannot be read for a while is said once and counted, and tried again; what is
     served stays. All reading and growing is done in one thread of its own.
 
-    register: opens the register; asked again after a failure.
+    register, rules: open the registers; asked again after a failure. Without rules none are
+        followed.
     """
 
     def __init__(
@@ -74,10 +89,12 @@ class CatalogFollower:
         placements: Mapping[str, PlacementConfig],
         clock: Clock,
         *,
+        rules: Callable[[], RulesRead] | None = None,
         interval_s: float,
         metrics: FollowMetrics | None = None,
     ) -> None:
         self._source = _Source(register)
+        self._rules = _Rules(rules)
         self._placements = placements
         self._clock = clock
         self._interval_s = interval_s
@@ -130,6 +147,7 @@ class CatalogFollower:
         """Let the register go."""
         run = asyncio.get_running_loop().run_in_executor
         await run(self._thread, self._source.close)
+        await run(self._thread, self._rules.close)
         self._thread.shutdown()
 
     async def _tried(self, overlay: CatalogOverlay, before: Snapshot) -> Step | None:
@@ -157,15 +175,21 @@ class CatalogFollower:
         return step
 
     def _step(self, overlay: CatalogOverlay, before: Snapshot) -> Step:
-        """Take at most `STEP` changes and make what is to be served of them; in the thread."""
+        """Take at most `STEP` changes, and the rules, and make what is to be served of them.
+
+        In the thread.
+        """
         last, found = self._source.behind(overlay.position)
-        more = len(found) == STEP
-        if not found:
-            return Step(None, max(last, overlay.position), more)
-        overlay.take(found)
-        snapshot = Snapshot.of(overlay.served, self._placements, before)
-        snapshot.prepare(before, int(self._clock().timestamp()))
-        return Step(snapshot, overlay.position if more else max(last, overlay.position), more)
+        rules = self._rules.other_than(before.placements.rules)
+        more, snapshot = len(found) == STEP, before
+        if found:
+            overlay.take(found)
+            snapshot = Snapshot.of(overlay.served, self._placements, before)
+            snapshot.prepare(before, int(self._clock().timestamp()))
+        if rules is not None:
+            snapshot = snapshot.ruled(rules)
+        followed = overlay.position if more else max(last, overlay.position)
+        return Step(None if snapshot is before else snapshot, followed, more)
 
     def _failed(self, error: Exception) -> None:
         self._metrics.failures.inc()
@@ -207,6 +231,31 @@ class _Source:
             if self._open is None:
                 self._open = self._register()
             return self._open.last_position(), self._open.items_behind(position, STEP)
+        except Exception:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._open is not None:
+            register, self._open = self._open, None
+            register.close()
+
+
+class _Rules:
+    """The register of rules, opened when it is needed, and anew after a failure."""
+
+    def __init__(self, register: Callable[[], RulesRead] | None) -> None:
+        self._register = register
+        self._open: RulesRead | None = None
+
+    def other_than(self, known: RuleBook) -> RuleBook | None:
+        """Return the rules as they are now; None where they are those that are known."""
+        if self._register is None:
+            return None
+        try:
+            if self._open is None:
+                self._open = self._register()
+            return None if self._open.position() == known.position else self._open.book()
         except Exception:
             self.close()
             raise

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
 
 from recsys.errors import NotReady, RecsysError, Unavailable
+from recsys.ids import ItemId
+from recsys.languages.language import Languages
+from recsys.languages.reading import shipped
 from recsys.query import Page, Query, Recommendation
-from serving.answers import Answer, AskedPage, Chance, PageAnswer, answered
+from recsys.why.explaining import case_of, explained
+from recsys.why.explanation import Explanation
+from serving.answers import Answer, AskedPage, Chance, Means, PageAnswer, answered
 from serving.metrics import AnswerMetrics, Registry
 from serving.snapshot import Snapshot
 from serving.state.keys import StateKey, StateKeys
@@ -62,6 +67,7 @@ class Recommender:
     Calls that wait at the same moment form one batch, but none waits for company.
 
     behind: tells whether events are acknowledged that the store has not taken.
+    languages: of the sentences; those that come with the package, unless told otherwise.
     """
 
     def __init__(
@@ -74,12 +80,13 @@ class Recommender:
         batch_size: int = 32,
         metrics: AnswerMetrics | None = None,
         behind: Callable[[], bool] = lambda: False,
+        languages: Languages | None = None,
     ) -> None:
         self._metrics = metrics or AnswerMetrics.of(Registry())
         self._holder = holder
         self._store = store
         self._keys = keys
-        self._chance = chance
+        self._means = Means(chance, languages or shipped())
         self._batch_size = batch_size
         self._behind = behind
         self._waiting: deque[_Waiting] = deque()
@@ -114,6 +121,36 @@ class Recommender:
                     raise answer
                 answers.extend(answer)
         return answers
+
+    def check(self, page: Page) -> str:
+        """Return the version of the bundle that would answer a page, and serve nothing.
+
+        Raises NotFound, InvalidInput and NotReady as an answer would.
+        """
+        snapshot = self._snapshot()
+        snapshot.check(page)
+        return snapshot.bundle.version
+
+    async def explain(self, page: Page, item_id: ItemId) -> Explanation:
+        """Return why an item is in the list of a page of one, or why it is not.
+
+        It is no answer: neither counted nor remembered. Raises as an answer would.
+        """
+        snapshot = self._snapshot()
+        snapshot.check(page)
+        (asked,) = await self._askers([page])
+        contexts = snapshot.resolve([page.asker], [asked.known.state])
+        personalised = asked.known.personalise
+        case = case_of(item_id, page, contexts, snapshot.placements, personalised=personalised)
+        # Beside the loop, since a source may be asked as deep as the catalog goes.
+        found = await asyncio.to_thread(explained, case, self._means.languages)
+        return replace(found, bundle_version=snapshot.bundle.version, degraded=asked.degraded)
+
+    def _snapshot(self) -> Snapshot:
+        snapshot = self._holder.snapshot
+        if snapshot is None:
+            raise no_release()
+        return snapshot
 
     async def _work(self) -> None:
         """Answer whoever waits, one batch after the other, until nobody does.
@@ -155,7 +192,7 @@ class Recommender:
         if snapshot is None:
             return [no_release() for _ in pages]
         try:
-            answers = answered(snapshot, await self._known(pages), self._chance)
+            answers = answered(snapshot, await self._known(pages), self._means)
         except Exception as error:  # nobody may be left waiting
             answers = [error for _ in pages]
         faults = [one for one in answers if isinstance(one, Exception)]
@@ -163,20 +200,22 @@ class Recommender:
         return answers
 
     async def _known(self, pages: Sequence[Page]) -> list[AskedPage]:
-        """Return the pages with what may be used of their askers."""
-        n_lists = sum(len(page.queries) for page in pages)
+        """Return the pages with what may be used of their askers, and count them."""
         self._metrics.batches.inc()
-        self._metrics.queries.inc(n_lists)
+        self._metrics.queries.inc(sum(len(page.queries) for page in pages))
+        asked = await self._askers(pages)
+        self._metrics.degraded.inc(sum(len(one.page.queries) for one in asked if one.degraded))
+        return asked
+
+    async def _askers(self, pages: Sequence[Page]) -> list[AskedPage]:
+        """Return the pages with what may be used of their askers."""
         try:
             known = await self._store.known([self._keys.of_query(page.asker) for page in pages])
         except Unavailable as error:
-            self._metrics.degraded.inc(n_lists)
             log.debug("states unknown", reason=error.reason)
             return [AskedPage(page, Known.nobody(), STATE_UNAVAILABLE) for page in pages]
         behind = self._store.incomplete or self._behind()
         said = [STATE_BEHIND if behind or not one.told else "" for one in known]
-        n_degraded = sum(len(page.queries) for page, why in zip(pages, said, strict=True) if why)
-        self._metrics.degraded.inc(n_degraded)
         return [AskedPage(*asked) for asked in zip(pages, known, said, strict=True)]
 
 

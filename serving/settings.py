@@ -20,6 +20,8 @@ from pydantic_settings import (
 from recsys.customers import Purpose
 from recsys.data_folder import SETTINGS_FILE_VARIABLE, own_settings_file
 from recsys.errors import InvalidInput
+from recsys.languages.language import Languages
+from recsys.languages.reading import read_languages
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS
 from recsys.robots import RobotRule
 from serving.lake.keeping import Keeping
@@ -40,9 +42,12 @@ class ServingSettings(BaseSettings):
     host: str
     port: Annotated[int, Field(ge=0, le=65_535)]
     metrics_port: Annotated[int, Field(ge=0, le=65_535)]
+    admin_port: Annotated[int, Field(ge=0, le=65_535)]
     workers: Annotated[int, Field(ge=0, le=256)]
     redis_url: str
     placements: str
+    language: str
+    languages_folder: str
     read_timeout_ms: Milliseconds
     write_timeout_ms: Milliseconds
     batch_size: Annotated[int, Field(gt=0, le=1_024)]
@@ -103,8 +108,16 @@ class ServingSettings(BaseSettings):
     @property
     def address(self) -> str:
         """Where gRPC listens, as `host:port`."""
+        return self._at(self.port)
+
+    @property
+    def admin_address(self) -> str:
+        """Where merchandisers are served, as `host:port`; empty for nowhere."""
+        return self._at(self.admin_port) if self.admin_port else ""
+
+    def _at(self, port: int) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        return f"{host}:{port}"
 
     @property
     def erasure_ledger_file(self) -> Path:
@@ -116,6 +129,11 @@ class ServingSettings(BaseSettings):
     def placements_file(self) -> Path:
         """The file of placements."""
         return Path(self.placements) if self.placements else DEFAULT_PLACEMENTS
+
+    def spoken_languages(self) -> Languages:
+        """Return the languages of answers. Raises NotFound, or InvalidInput naming file and key."""
+        folder = Path(self.languages_folder) if self.languages_folder else None
+        return read_languages(folder, self.language)
 
     @property
     def keeping(self) -> Keeping:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Self
 
 import numpy as np
@@ -12,6 +13,7 @@ import structlog
 
 from recsys.assortment import Assortment, Shelf
 from recsys.bundle import ModelBundle
+from recsys.chosen_fields import check_fields
 from recsys.conditions import Conditions
 from recsys.context import Contexts
 from recsys.errors import RecsysError
@@ -21,7 +23,9 @@ from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.pages import Placements
 from recsys.pipeline.pipeline import Pipeline
 from recsys.pipeline.placement import PlacementConfig
-from recsys.query import Query
+from recsys.query import Page, Query
+from recsys.rules.book import NO_RULES, RuleBook
+from recsys.rules.conflicts import Shop
 from recsys.state import UserState, packed
 from serving.clock import Clock
 from serving.metrics import Registry, ReleaseMetrics
@@ -54,12 +58,27 @@ class Snapshot:
         assortment = Assortment.of(bundle.catalog, before.assortment if before else None)
         conditions = Conditions.of(assortment, before.placements.conditions if before else None)
         pipelines = compile_placements(placements, bundle, conditions)
-        return cls(bundle, assortment, Placements(pipelines, conditions))
+        rules = before.placements.rules if before else NO_RULES
+        return cls(bundle, assortment, Placements(pipelines, conditions, rules))
+
+    def ruled(self, rules: RuleBook) -> Self:
+        """Return the snapshot in which these rules hold, and no others."""
+        return replace(self, placements=replace(self.placements, rules=rules))
+
+    def shop(self, now: datetime) -> Shop:
+        """Return what rules are held against at an instant."""
+        sizes = {name: pipeline.size for name, pipeline in self.pipelines.items()}
+        return Shop(now, sizes, self.placements.conditions)
 
     @property
     def pipelines(self) -> Mapping[str, Pipeline]:
         """The pipeline of each placement."""
         return self.placements.pipelines
+
+    def check(self, page: Page) -> None:
+        """Raise NotFound for an unknown placement, InvalidInput for what the catalog lacks."""
+        self.placements.check(page)
+        check_fields(page.asker.item_fields, self.placements.conditions.schema)
 
     def prepare(self, before: Self, now: int) -> None:
         """Make what one before was asked for, so that nobody waits for it."""

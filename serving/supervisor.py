@@ -48,13 +48,17 @@ _SETTLE_S = 6.0
 async def supervise(settings: ServingSettings, announce: Announce) -> None:
     """Serve until SIGINT or SIGTERM; a second one kills everything at once.
 
-    Raises what a person can act on: DATA_FOLDER_TAKEN, PORT_TAKEN, no Valkey, bad placements.
+    Raises what a person can act on: DATA_FOLDER_TAKEN, PORT_TAKEN, no Valkey, bad placements
+    or languages.
     """
     read_placements(settings.placements_file)  # said once here rather than by every worker
+    settings.spoken_languages()
     stop, registry = _Stop(), Registry()
     async with AsyncExitStack() as stack:
         stack.enter_context(DataFolderLock(settings.data_folder))
         port = stack.enter_context(held_port(settings.host, settings.port))
+        if settings.admin_port:
+            stack.enter_context(held_port(settings.host, settings.admin_port, "RECSYS_ADMIN_PORT"))
         server = await StateServer.found(settings)
         stack.push_async_callback(server.stop)
         metrics = UpkeepMetrics.of(registry)
@@ -128,6 +132,7 @@ class _Readiness:
             workers=len(self.pool.served),
             release=served,
             metrics=self.metrics,
+            admin=self.settings.admin_address or None,
         )
 
     async def keep_telling(self) -> None:

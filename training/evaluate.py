@@ -225,7 +225,7 @@ def _lists(replayed: Replayed) -> Lists:
             found.setdefault(name, []).append((places, made(replayed, contexts, alone)))
         own = replace(merged, signals=merged.signals[:, : replayed.n_own])
         own = own.take(_proposed(own))
-        own = own.scored(replayed.pipeline.ranker.score(contexts, own))
+        own = replayed.pipeline.ranked(contexts, own)
         found.setdefault(BLEND, []).append((places, _finished(replayed, contexts, own)))
     lists = {name: joined(parts) for name, parts in found.items()}
     return Lists(replayed.cases, lists, _contributions(replayed, lists[BLEND]))

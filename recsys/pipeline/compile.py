@@ -11,25 +11,39 @@ from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
 from recsys.conditions import Conditions, Meets, Needs, Unmet
 from recsys.models.blend import Blend
-from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
+from recsys.pipeline.adjusters import Objectives, Rotation
+from recsys.pipeline.diversity import Diverse
+from recsys.pipeline.exploration import Exploration
+from recsys.pipeline.filter_configs import (
+    AvailableConfig,
+    FilterConfig,
+    NotHiddenConfig,
+    NotMailedConfig,
+    NotPurchasedConfig,
+    NotSeedsConfig,
+    NotShownConfig,
+    NotViewedConfig,
+)
+from recsys.pipeline.filters import (
+    Available,
+    NotHidden,
+    NotMailed,
+    NotPurchased,
+    NotSeeds,
+    NotShown,
+    NotViewed,
+)
 from recsys.pipeline.newcomers import Introduction, Newcomers
 from recsys.pipeline.pipeline import NamedFilter, NamedSource, Pipeline
 from recsys.pipeline.placement import (
-    AvailableConfig,
-    FilterConfig,
     NewcomersConfig,
-    NotHiddenConfig,
-    NotPurchasedConfig,
-    NotSeedsConfig,
     PlacementConfig,
-    SelectorConfig,
     SourceConfig,
     SourceKind,
     TopConfig,
     VariedConfig,
 )
 from recsys.pipeline.rankers import WeightedSum
-from recsys.pipeline.selectors import Top, Varied
 from recsys.pipeline.sources import (
     BuyAgain,
     Nearest,
@@ -38,8 +52,11 @@ from recsys.pipeline.sources import (
     SimilarToSeeds,
     Source,
 )
-from recsys.pipeline.stages import Filter, Selector
+from recsys.pipeline.stages import Adjuster, Filter
 from recsys.predicates.errors import InvalidFilter
+
+DAYS_OF_ROTATION_ASKED_FOR = 7.0
+"""How long a showing counts where a request wants rotation and its placement says nothing of it."""
 
 
 def compile_placements(
@@ -123,8 +140,11 @@ class _Parts:
             ranker=WeightedSum(
                 np.array(weights, dtype=np.float32), bundle.popularity.trends, blend.trend
             ),
-            selector=_selector(config.selector, bundle),
+            selector=_selector(config, bundle),
             newcomers=_introduction(config.newcomers, bundle),
+            adjusters=_adjusters(config, self._conditions),
+            min_relevance=config.min_relevance,
+            exploration=Exploration(config.exploration.share) if config.exploration else None,
             relates_to=config.relates_to,
             fallback=config.fallback,
             needs=filters.needs,
@@ -154,6 +174,12 @@ def _filter(config: FilterConfig) -> Filter:
             return NotHidden()
         case NotPurchasedConfig():
             return NotPurchased(config.within_days)
+        case NotViewedConfig():
+            return NotViewed(config.within_days)
+        case NotShownConfig():
+            return NotShown(config.within_days, config.times)
+        case NotMailedConfig():
+            return NotMailed(config.within_days)
 
 
 def source_of(kind: SourceKind, bundle: ModelBundle) -> Source:
@@ -179,9 +205,24 @@ def _introduction(config: NewcomersConfig | None, bundle: ModelBundle) -> Introd
     return Introduction(Newcomers.of(bundle, config), config.share, bundle.factors)
 
 
-def _selector(config: SelectorConfig, bundle: ModelBundle) -> Selector:
-    match config:
+def _selector(config: PlacementConfig, bundle: ModelBundle) -> Diverse:
+    """Return the selector; where the placement wants no diversity, a request still may."""
+    match config.selector:
         case TopConfig():
-            return Top()
+            per_category = 0
         case VariedConfig():
-            return Varied(bundle.catalog.categories, config.per_category)
+            per_category = config.selector.per_category
+    return Diverse(config.diversity, bundle.factors, bundle.catalog.categories, per_category)
+
+
+def _adjusters(config: PlacementConfig, conditions: Conditions) -> tuple[Adjuster, ...]:
+    """Return the adjusters; where the placement wants no rotation, a request still may."""
+    rate, days = (
+        (config.rotation.rate, config.rotation.days)
+        if config.rotation
+        else (0.0, DAYS_OF_ROTATION_ASKED_FOR)
+    )
+    rotation = Rotation(rate, days)
+    if not config.lifts:
+        return (rotation,)
+    return (rotation, Objectives(config.lifts, conditions.values))

@@ -10,7 +10,10 @@ from recsys.arrays import Mask
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
 from recsys.events import EVENT_CODES, EventType
-from recsys.timelines import Ragged, Timeline
+from recsys.state import MAILED, SHOWN
+from recsys.timelines import Ragged, Timeline, Weighted
+
+_VIEWS = np.array([EVENT_CODES[EventType.DETAIL_VIEW], EVENT_CODES[EventType.CLICK]], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,62 @@ class NotPurchased:
     def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
         """Return the eligibility without each asker's own recent purchases."""
         line = contexts.purchases
-        return eligible.without(_rows(line, line.ages(contexts.now) < np.float32(self.within_days)))
+        return eligible.without(_rows(line, _within(line, contexts, self.within_days)))
+
+
+@dataclass(frozen=True, slots=True)
+class NotViewed:
+    """Refuses what the customer clicked or looked at within so many days.
+
+    within_days: days; infinity means as long as it is remembered.
+    """
+
+    within_days: float
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility without what each asker viewed lately."""
+        line = contexts.history.take(np.isin(contexts.history.kinds, _VIEWS))
+        return eligible.without(_rows(line, _within(line, contexts, self.within_days)))
+
+
+@dataclass(frozen=True, slots=True)
+class NotShown:
+    """Refuses what the customer saw in lists within so many days, so many times.
+
+    within_days: days; infinity means as long as it is remembered. times: from which on it leaves.
+    """
+
+    within_days: float
+    times: int = 1
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility without what each asker was shown lately, often enough."""
+        line = contexts.lines.of(SHOWN)
+        line = line.take(_within(line, contexts, self.within_days))
+        once = np.ones(len(line.rows), dtype=np.float32)
+        seen = Weighted.summed(line.owners(), line.rows, once, len(line))
+        often = seen.weights >= self.times
+        return eligible.without(Ragged.of_pairs(seen.owners()[often], seen.rows[often], len(line)))
+
+
+@dataclass(frozen=True, slots=True)
+class NotMailed:
+    """Refuses what stood in an e-mail that was sent to the customer, or that they opened or clicked
+
+    within so many days. within_days: infinity means as long as it is remembered.
+    """
+
+    within_days: float
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility without what e-mails showed each asker lately."""
+        line = contexts.lines.of(MAILED)
+        return eligible.without(_rows(line, _within(line, contexts, self.within_days)))
+
+
+def _within(line: Timeline, contexts: Contexts, days: float) -> Mask:
+    recent: Mask = line.ages(contexts.now) < np.float32(days)
+    return recent
 
 
 def _rows(line: Timeline, chosen: Mask) -> Ragged:

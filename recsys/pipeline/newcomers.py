@@ -6,38 +6,33 @@ to chance, and every newcomer gets its turn.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arrays import SECONDS_A_DAY, Mask, Rows, Scores, Seconds, Vectors, places_within
+from recsys.arrays import SECONDS_A_DAY, Mask, Rows, Scores, Seconds, Vectors
 from recsys.bundle import ModelBundle
 from recsys.candidates import Candidates
 from recsys.catalog import NEVER
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
-from recsys.ids import hashes_of
 from recsys.models.factors import FactorModel
+from recsys.pipeline.chance import HOUR_S, hashes, mixed, units
+from recsys.pipeline.insertion import Counts, leaving, spread
 from recsys.pipeline.placement import NewcomersConfig
 from recsys.pipeline.sources import folded_in
-from recsys.query import Query
 from recsys.timelines import Ragged
 
 OPENING_S = int(SECONDS_A_DAY)
 """What a shop described within this of its first item came with the shop: it is not new to it."""
-HOUR_S = 3_600
 MOST_WEIGHED = 1_000
 """Newcomers compared for one list; of more than that, the next ones each hour."""
 MOST_RELEVANT = 50
 """Of those compared, the most relevant for the asker, who take turns."""
 NUDGE = np.float32(1e-3)
 """How much of the best relevance its turn adds to a newcomer's, so that equals take turns too."""
-
-Hashes = NDArray[np.uint64]
-Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +104,9 @@ class Introduction:
         """
         seconds = contexts.now.astype(np.int64)
         present = self.newcomers.among(listed.rows, seconds[listed.queries])
-        hashes = _hashes(contexts.queries, seconds)
+        drawn = hashes(contexts.queries, seconds)
         lengths = np.bincount(listed.queries, minlength=len(contexts))
-        due = np.floor(self.share * lengths + _units(hashes)).astype(np.int64)
+        due = np.floor(self.share * lengths + units(drawn)).astype(np.int64)
         due = np.minimum(due, np.maximum(lengths - 1, 0))
         missing = due - np.bincount(listed.queries[present], minlength=len(contexts))
         held = Ragged.of_pairs(listed.queries, listed.rows, len(contexts))
@@ -120,11 +115,11 @@ class Introduction:
         for second in np.unique(seconds[missing > 0]).tolist():
             pool = _weighed(self.newcomers.at(second), eligible.shared, second // HOUR_S)
             asking = np.flatnonzero((seconds == second) & (missing > 0)).astype(np.int32)
-            turns = _units(_mixed(hashes[asking, np.newaxis] ^ _mixed(pool.astype(np.uint64))))
+            turns = units(mixed(drawn[asking, np.newaxis] ^ mixed(pool.astype(np.uint64))))
             chosen = self._chosen(contexts, asking, pool, turns.astype(np.float32), may)
             for query, rows in zip(asking.tolist(), chosen, strict=True):
                 let_in[query] = rows[: missing[query]]
-        return _joined(listed, present, Ragged.of(let_in), _units(_mixed(hashes)))
+        return _joined(listed, present, Ragged.of(let_in), units(mixed(drawn)))
 
     def _chosen(
         self, contexts: Contexts, asking: Rows, pool: Rows, turns: Scores, may: Eligibility
@@ -201,15 +196,9 @@ def _joined(
 ) -> Candidates:
     """Return the lists with others let in, evenly spread from each query's offset (0 to 1) on."""
     n_more, lengths = np.diff(let_in.offsets), np.bincount(listed.queries, minlength=len(let_in))
-    kept = listed.take(~_leaving(listed, present, n_more))
+    kept = listed.take(~leaving(listed, present, n_more))
     queries = let_in.owners()
-    steps = places_within(queries) + offsets[queries]
-    places = 1 + np.floor(steps * (lengths[queries] - 1) / n_more[queries]).astype(np.int64)
-    free = np.arange(lengths.max(initial=0)) < lengths[:, np.newaxis]
-    free[queries, places] = False
-    order = np.lexsort(
-        (np.concatenate((np.nonzero(free)[1], places)), np.concatenate((kept.queries, queries)))
-    )
+    order = spread(kept.queries, queries, lengths, offsets)
     new = order >= len(kept)
     before = np.maximum.accumulate(np.where(new, 0, np.arange(len(order))))
     signals = np.zeros((len(order), listed.signals.shape[1] + 1), dtype=np.float32)
@@ -222,42 +211,3 @@ def _joined(
         scores[before],
         signals,
     )
-
-
-def _leaving(listed: Candidates, present: Mask, n_more: Counts) -> Mask:
-    """Return the last `n_more` (q,) of each list that are neither newcomers nor first."""
-    free = np.flatnonzero(~present & (places_within(listed.queries) > 0))
-    queries = listed.queries[free]
-    n_free = np.bincount(queries, minlength=len(n_more))
-    leaving = np.zeros(len(listed), dtype=np.bool_)
-    leaving[free[places_within(queries) >= (n_free - n_more)[queries]]] = True
-    return leaving
-
-
-def _hashes(queries: Sequence[Query], seconds: Seconds) -> Hashes:
-    """Return the (q,) hashes of asker, placement and hour; who has no name is known by the page."""
-    return hashes_of(
-        [
-            "\0".join((query.placement, str(second // HOUR_S), *_asker(query)))
-            for query, second in zip(queries, seconds.tolist(), strict=True)
-        ]
-    )
-
-
-def _asker(query: Query) -> Sequence[str]:
-    named = query.user_id or query.visitor_id or query.session_id
-    return (named,) if named else query.seeds
-
-
-def _mixed(hashes: Hashes) -> Hashes:
-    """Return other numbers that look drawn, one for each (SplitMix64; Steele et al. 2014)."""
-    mixed = hashes + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
-
-
-def _units(hashes: Hashes) -> NDArray[np.float64]:
-    """Return each hash as a number from 0 to 1, 1 excluded."""
-    units: NDArray[np.float64] = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return units

@@ -11,9 +11,15 @@ from recsys.arrays import Rows
 from recsys.conditions import Conditions, Meets, Needs, key_of
 from recsys.context import Contexts
 from recsys.errors import NotFound
-from recsys.pipeline.pipeline import NOTHING_MORE, Additions, Filled, NamedFilter, Pipeline
+from recsys.pipeline.filled import Filled
+from recsys.pipeline.pipeline import NOTHING_MORE, Additions, NamedFilter, Pipeline
 from recsys.query import Page, Query
+from recsys.rules.book import NO_RULES, Ground, RuleBook, needs_of, with_rules
+from recsys.rules.rule import Rule
 from recsys.timelines import Ragged
+
+RulesOfSlots = tuple[tuple[Rule, ...], ...]
+"""The rules in force for the list of each slot, those first that have their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class Part:
 
     places: where each query's list stands.
     fills: whether the lists stand behind others, which their own placement could not fill.
+    more: what they had beside their placement.
     """
 
     pipeline: Pipeline
@@ -37,6 +44,7 @@ class Part:
     filled: Filled
     places: tuple[Place, ...]
     fills: bool
+    more: Additions = NOTHING_MORE
 
     def rows(self, pages: Rows, n_pages: int) -> Ragged:
         """Return the rows in the lists, by page; `pages` says whose each list is."""
@@ -49,10 +57,12 @@ class Placements:
     """Every placement over one bundle.
 
     pipelines: by name. conditions: over the bundle's catalog, for what requests state.
+    rules: what the shop wants of its lists.
     """
 
     pipelines: Mapping[str, Pipeline]
     conditions: Conditions
+    rules: RuleBook = NO_RULES
 
     def check(self, page: Page) -> None:
         """Raise NotFound for a placement that is not there, InvalidFilter for a wrong filter."""
@@ -61,6 +71,14 @@ class Placements:
                 raise unknown_placement(query.placement, self.pipelines)
             if query.filter:
                 self.conditions.predicate(query.filter, at=page.field(slot, "filter"))
+
+    def rules_of(self, page: Page, contexts: Contexts, number: int) -> RulesOfSlots:
+        """Return the rules in force for each list of a page, by the asker's place in a batch."""
+        if not self.rules.rules:
+            return ((),) * len(page.queries)
+        return tuple(
+            self.rules.in_force(query, contexts, number, self.conditions) for query in page.queries
+        )
 
     def additions(self, query: Query) -> Additions:
         """Return what a query asks for beside its placement."""
@@ -85,9 +103,10 @@ def composed(pages: Sequence[Page], contexts: Contexts, placements: Placements) 
     A list is made of what the lists before it on its page left. Laws: no page holds an item twice;
     a batch of pages gives what its pages give one by one.
     """
-    for numbers in _alike(pages, contexts, placements):
+    for numbers, rules in _alike(pages, contexts, placements):
         own = contexts if len(numbers) == len(pages) else contexts.of(numbers)
-        yield from _Composition([pages[one] for one in numbers], numbers, own, placements).parts()
+        alike = [pages[one] for one in numbers]
+        yield from _Composition(alike, numbers, own, placements, rules).parts()
 
 
 def unknown_placement(name: str, known: Iterable[str]) -> NotFound:
@@ -100,26 +119,42 @@ def unknown_placement(name: str, known: Iterable[str]) -> NotFound:
     )
 
 
-def _alike(pages: Sequence[Page], contexts: Contexts, placements: Placements) -> Iterator[Rows]:
-    """Yield the numbers of the pages that ask for the same lists of the same items."""
+def _alike(
+    pages: Sequence[Page], contexts: Contexts, placements: Placements
+) -> Iterator[tuple[Rows, RulesOfSlots]]:
+    """Yield the numbers of the pages that ask for the same lists of the same items.
+
+    With them come the rules that are in force for each of their slots.
+    """
     groups: dict[Hashable, list[int]] = {}
+    rules: dict[Hashable, RulesOfSlots] = {}
     for number, page in enumerate(pages):
+        ruled = placements.rules_of(page, contexts, number)
         needs = frozenset().union(*(placements.needs(query) for query in page.queries))
+        needs |= needs_of((rule for slot in ruled for rule in slot), placements.conditions)
         values = placements.conditions.values_of(needs, contexts, number)
         lists = tuple((query.placement, query.filter) for query in page.queries)
-        groups.setdefault((lists, key_of(needs, values)), []).append(number)
-    for numbers in groups.values():
-        yield np.array(numbers, dtype=np.int32)
+        named = tuple(tuple(rule.name for rule in slot) for slot in ruled)
+        key: Hashable = (lists, named, key_of(needs, values))
+        groups.setdefault(key, []).append(number)
+        rules[key] = ruled
+    for key, numbers in groups.items():
+        yield np.array(numbers, dtype=np.int32), rules[key]
 
 
 @dataclass(frozen=True, slots=True)
 class _Composition:
-    """Pages that ask for the same lists. numbers: their places in the batch."""
+    """Pages that ask for the same lists.
+
+    numbers: their places in the batch. rules: in force for the list of each slot, and for what
+        fills it up.
+    """
 
     pages: Sequence[Page]
     numbers: Rows
     contexts: Contexts
     placements: Placements
+    rules: RulesOfSlots
 
     def parts(self) -> Iterator[Part]:
         taken = Ragged.empty(len(self.pages))
@@ -137,7 +172,8 @@ class _Composition:
                     replace(queries[page], placement=fallback, limit=int(missing[page]))
                     for page in short.tolist()
                 ]
-                part = self._part(slot, short, filling, taken, fills=True)
+                ahead = part.rows(everyone, len(self.pages)).of_queries(short)
+                part = self._part(slot, short, filling, taken, ahead=ahead)
                 taken = taken.joined(part.rows(short, len(self.pages)))
                 yield part
 
@@ -148,16 +184,19 @@ class _Composition:
         queries: Sequence[Query],
         taken: Ragged,
         *,
-        fills: bool = False,
+        ahead: Ragged | None = None,
     ) -> Part:
-        """Return one list of each of these pages."""
+        """Return one list of each of these pages; `ahead`: rows of those that they fill up."""
         every = len(pages) == len(self.pages)
         own = (self.contexts if every else self.contexts.of(pages)).asking(queries, self._room())
         pipeline = self.placements.pipelines[queries[0].placement]
         before = taken if every else taken.of_queries(pages)
-        filled = pipeline.fill(own, before, self.placements.additions(queries[0]))
+        ground = Ground(own, pipeline.size, ahead, more=ahead is None and bool(pipeline.fallback))
+        more = self.placements.additions(queries[0])
+        more = with_rules(more, self.rules[slot], ground, self.placements.conditions)
+        filled = pipeline.fill(own, before, more)
         places = tuple(Place(number, slot) for number in self.numbers[pages].tolist())
-        return Part(pipeline, own, filled, places, fills)
+        return Part(pipeline, own, filled, places, fills=ahead is not None, more=more)
 
     def _room(self) -> int:
         """Return how many items the lists of a page can hold, unless it has but one."""

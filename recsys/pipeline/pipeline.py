@@ -7,13 +7,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from recsys.arrays import Rows, Scores
+from recsys.arrays import Rows, Scores, keys_of
 from recsys.candidates import Candidates
 from recsys.conditions import Needs
 from recsys.context import Contexts, RelatesTo
 from recsys.eligibility import Eligibility
-from recsys.pipeline.stages import Adjuster, CandidateSource, Filter, Newcomers, Ranker, Selector
-from recsys.query import FillReport, Removed
+from recsys.pipeline.diversity import Diverse
+from recsys.pipeline.exploration import Exploration
+from recsys.pipeline.filled import Filled
+from recsys.pipeline.relevance import Choice, lost, relevance_kept, relevant_enough
+from recsys.pipeline.shortlist import Shortlist
+from recsys.pipeline.stages import (
+    Adjuster,
+    Arranger,
+    CandidateSource,
+    Filter,
+    Newcomers,
+    Ranker,
+    Selector,
+)
 from recsys.timelines import Ragged
 
 NEWCOMERS = "newcomers"
@@ -49,45 +61,16 @@ class Additions:
     """What some lists of a placement have beside it: what their request states, and rules.
 
     filters, adjusters: behind the placement's own. around: the selector that takes the place of
-    the placement's, given that.
+    the placement's, given that. arranger: has the last word on the lists.
     """
 
     filters: tuple[NamedFilter, ...] = ()
     adjusters: tuple[Adjuster, ...] = ()
     around: Callable[[Selector], Selector] = _as_it_is
+    arranger: Arranger | None = None
 
 
 NOTHING_MORE = Additions()
-
-
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """The lists of a batch, and why each is as long as it is.
-
-    listed: each query's list, best first. wanted, eligible, on_page: (q,) items asked for, left by
-    all filters, and of these in earlier lists of the page. removed: the name of each filter, and
-    the (q,) items it took away.
-    """
-
-    listed: Candidates
-    wanted: Rows
-    eligible: Rows
-    on_page: Rows
-    removed: tuple[tuple[str, Rows], ...]
-
-    def lengths(self) -> Rows:
-        """Return the (q,) lengths of the lists."""
-        return np.bincount(self.listed.queries, minlength=len(self.wanted)).astype(np.int32)
-
-    def report(self, query: int) -> FillReport:
-        """Return why one list is as long as it is."""
-        return FillReport(
-            wanted=int(self.wanted[query]),
-            eligible=int(self.eligible[query]),
-            returned=int(np.count_nonzero(self.listed.queries == query)),
-            on_page=int(self.on_page[query]),
-            removed=tuple(Removed(name, int(counts[query])) for name, counts in self.removed),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +92,14 @@ class _Narrowed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shortlist:
-    """The best `depth` items that a source proposes to each query, of those eligible."""
-
-    eligible: Eligibility
-    depth: int
-    found: Candidates
-
-    def of(self, free: Eligibility, k: int) -> Candidates:
-        """Return the best `k` of those that are still free."""
-        found = self.found
-        if free is not self.eligible:
-            found = found.take(free.allows(found.queries, found.rows))
-        elif k == self.depth:
-            return found
-        return found.first(np.full(len(free.excluded), k, dtype=np.int32))
-
-
-@dataclass(frozen=True, slots=True)
 class Pipeline:
     """One placement, compiled against one bundle.
 
     size: how many items a query gets that does not say.
     newcomers: lets new items into the lists that are made.
     adjusters: change the ranker's scores, in their order.
+    min_relevance: share of the best score that candidates reach, or leave.
+    exploration: draws candidates from below the cut into the lists that are made.
     relates_to: which of the items at hand the list is about.
     fallback: the placement that fills a list this one cannot; empty for none.
     needs: fields of customer and page that its filters read: lists are made together, and fast, for
@@ -149,11 +116,13 @@ class Pipeline:
     relates_to: RelatesTo = RelatesTo.BOTH
     fallback: str = ""
     needs: Needs = frozenset()
+    min_relevance: float = 0.0
+    exploration: Exploration | None = None
 
     def run(self, contexts: Contexts) -> Candidates:
         """Return each query's list, best first; `signals` say what each source made of an item."""
         eligible = self.eligible(contexts)
-        return self._finished(contexts, eligible, self.retrieve(contexts, eligible))
+        return self._chosen(contexts, eligible, self.retrieve(contexts, eligible)).listed
 
     def fill(self, contexts: Contexts, taken: Ragged, more: Additions = NOTHING_MORE) -> Filled:
         """Return the lists that `run` gives, and why they are as long as they are.
@@ -166,15 +135,21 @@ class Pipeline:
             narrowed = narrowed.by(named, contexts)
         free = narrowed.eligible.without(taken)
         left = free.counts() if len(taken.rows) else narrowed.left
-        n_taken = int(np.diff(taken.offsets).max(initial=0))
-        merged = self._shortlisted(contexts, narrowed.eligible, free, n_taken)
-        return Filled(
-            self._finished(contexts, free, merged, more),
+        found = self._shortlisted(contexts, narrowed.eligible, taken)
+        if more.arranger is not None:
+            found = self._with_missing(contexts, free, found, more.arranger)
+        merged = Candidates.merged(found)
+        filled = Filled(
+            self._chosen(contexts, free, merged, more),
             contexts.limits(self.size),
             narrowed.left,
             narrowed.left - left,
             narrowed.removed,
         )
+        if more.arranger is None:
+            return filled
+        ranked = self.ranked(contexts, merged, more)
+        return filled.arranged(more.arranger.arrange(contexts, free, filled.listed, ranked))
 
     def _narrowed(self, contexts: Contexts) -> _Narrowed:
         """Return what the filters leave, which placements with the same filters share."""
@@ -185,26 +160,41 @@ class Pipeline:
         return narrowed
 
     def _shortlisted(
-        self, contexts: Contexts, eligible: Eligibility, free: Eligibility, n_taken: int
-    ) -> Candidates:
-        """Return what `retrieve` finds among the free, searched once for all lists of the pages.
+        self, contexts: Contexts, eligible: Eligibility, taken: Ragged
+    ) -> list[Candidates]:
+        """Return what each source finds that is not taken, searched once for all lists of a page.
 
         A source proposes the best it may show. So what it proposes for one list holds what it
-        proposes for another that may show less, if there is room for what was taken: at most
-        `n_taken` items of a page.
+        proposes for another that may show less, if there is room for what was taken.
         """
         longest, found = int(contexts.limits(self.size).max(initial=0)), []
+        n_taken = int(np.diff(taken.offsets).max(initial=0))
+        gone = np.sort(keys_of(taken.owners(), taken.rows))
         what = f"shortlists of {id(eligible)} about {self.relates_to}"
         for named in self.sources:
             k = max(named.k, longest)
-            made: list[_Shortlist] = contexts.once(named.source, what, list)
+            made: list[Shortlist] = contexts.once(named.source, what, list)
             known = next((one for one in made if one.depth >= k + n_taken), None)
             if known is None:
                 depth = k + max(contexts.room, n_taken)
                 proposed = named.source.retrieve(contexts, eligible, depth)
-                made.append(known := _Shortlist(eligible, depth, proposed))
-            found.append(known.of(free, k))
-        return Candidates.merged(found)
+                made.append(known := Shortlist(eligible, depth, proposed))
+            found.append(known.without(gone, k, len(contexts)))
+        return found
+
+    def _with_missing(
+        self, contexts: Contexts, free: Eligibility, found: list[Candidates], arranger: Arranger
+    ) -> list[Candidates]:
+        """Return what each source found, and what it finds of the items that are missing."""
+        for missing in arranger.missing(contexts, Candidates.merged(found)):
+            k = int(missing.wanted.max(initial=0))
+            if not k:
+                continue
+            within = free.within(missing.mask)
+            for place, named in enumerate(self.sources):
+                more = named.source.retrieve(contexts, within, k).first(missing.wanted)
+                found[place] = found[place].followed_by(more)
+        return found
 
     def eligible(self, contexts: Contexts) -> Eligibility:
         """Return what each query may show: not what it excludes itself, and what filters leave."""
@@ -213,19 +203,59 @@ class Pipeline:
             eligible = named.filter.narrow(contexts, eligible)
         return eligible
 
-    def _finished(
+    def _chosen(
         self,
         contexts: Contexts,
         eligible: Eligibility,
         merged: Candidates,
         more: Additions = NOTHING_MORE,
-    ) -> Candidates:
+    ) -> Choice:
         """Return the lists made of the candidates of all sources."""
-        ranked = merged.scored(self.ranker.score(contexts, merged))
+        limits, n_queries = contexts.limits(self.size), len(contexts)
+        relevant = self._relevant(contexts, merged)
+        ranked = self._adjusted(contexts, relevant, more)
+        selected = more.around(self.selector).select(contexts, ranked.ordered(), limits)
+        kept = np.ones(n_queries, dtype=np.float32)
+        if self._weighs_more(contexts, more) or ranked.scores is not relevant.scores:
+            plain = self._plain.select(contexts, relevant.ordered(), limits)
+            kept = relevance_kept(relevant, selected, plain, n_queries)
+        irrelevant = lost(merged.queries, relevant.queries, n_queries)
+        listed = self._introduced(contexts, eligible, selected)
+        if self.exploration is None:
+            return Choice.certain(listed, irrelevant, kept)
+        explored = self.exploration.explore(contexts, ranked.ordered(), listed)
+        return Choice(explored.listed, explored.propensities, irrelevant, kept)
+
+    @property
+    def _plain(self) -> Selector:
+        """The selector that looks at relevance and numbers alone."""
+        return self.selector.plain if isinstance(self.selector, Diverse) else self.selector
+
+    def _weighs_more(self, contexts: Contexts, more: Additions) -> bool:
+        """Return whether lists are selected for more than relevance and numbers."""
+        diverse = isinstance(self.selector, Diverse) and bool(self.selector.shares(contexts).any())
+        return diverse or more.around is not NOTHING_MORE.around
+
+    def ranked(
+        self, contexts: Contexts, merged: Candidates, more: Additions = NOTHING_MORE
+    ) -> Candidates:
+        """Return the candidates of all sources under their scores, best first.
+
+        Those that are not relevant enough are not among them.
+        """
+        return self._adjusted(contexts, self._relevant(contexts, merged), more).ordered()
+
+    def _relevant(self, contexts: Contexts, merged: Candidates) -> Candidates:
+        """Return the candidates that are relevant enough, under the ranker's scores."""
+        scored = merged.scored(self.ranker.score(contexts, merged))
+        enough = relevant_enough(contexts, scored, self.min_relevance)
+        return scored if enough.all() else scored.take(enough)
+
+    def _adjusted(self, contexts: Contexts, relevant: Candidates, more: Additions) -> Candidates:
+        """Return the candidates under the scores that all adjusters give them."""
         for adjuster in (*self.adjusters, *more.adjusters):
-            ranked = ranked.scored(adjuster.adjust(contexts, ranked))
-        chosen = replace(self, selector=more.around(self.selector))
-        return chosen.finished(contexts, eligible, ranked.ordered(), contexts.limits(self.size))
+            relevant = relevant.scored(adjuster.adjust(contexts, relevant))
+        return relevant
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility) -> Candidates:
         """Return the candidates of every source, merged."""
@@ -240,10 +270,15 @@ class Pipeline:
         self, contexts: Contexts, eligible: Eligibility, ranked: Candidates, limits: Rows
     ) -> Candidates:
         """Return the lists made of ranked candidates, at most `limits` (q,) long."""
-        listed = self.selector.select(contexts, ranked, limits)
+        return self._introduced(contexts, eligible, self.selector.select(contexts, ranked, limits))
+
+    def _introduced(
+        self, contexts: Contexts, eligible: Eligibility, selected: Candidates
+    ) -> Candidates:
+        """Return the lists with newcomers among them, where there are any."""
         if self.newcomers is None:
-            return listed
-        return self.newcomers.introduce(contexts, eligible, listed)
+            return selected
+        return self.newcomers.introduce(contexts, eligible, selected)
 
     def contributions(self, listed: Candidates) -> Scores:
         """Return the (n, n_names) part of each source in the scores of lists that are finished."""

@@ -9,50 +9,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from recsys.context import RelatesTo
 from recsys.errors import InvalidInput, NotFound
+from recsys.fields import ITEM_TYPES
+from recsys.pipeline.filter_configs import STRICT, FilterConfig
 from recsys.predicates.parser import parse
+from recsys.predicates.values import ValueType
 
-STRICT = ConfigDict(extra="forbid")
 Positive = Annotated[int, Field(gt=0, le=10_000)]
-
-
-@dataclass(frozen=True, slots=True)
-class AvailableConfig:
-    """Only what may be sold."""
-
-    __pydantic_config__ = STRICT
-    kind: Literal["available"]
-
-
-@dataclass(frozen=True, slots=True)
-class NotSeedsConfig:
-    """Nothing that is on the page already."""
-
-    __pydantic_config__ = STRICT
-    kind: Literal["not_seeds"]
-
-
-@dataclass(frozen=True, slots=True)
-class NotHiddenConfig:
-    """Nothing the customer has hidden."""
-
-    __pydantic_config__ = STRICT
-    kind: Literal["not_hidden"]
-
-
-@dataclass(frozen=True, slots=True)
-class NotPurchasedConfig:
-    """Nothing bought within so many days."""
-
-    __pydantic_config__ = STRICT
-    kind: Literal["not_purchased"]
-    within_days: Annotated[float, Field(gt=0)] = float("inf")
-
-
-FilterConfig = AvailableConfig | NotSeedsConfig | NotHiddenConfig | NotPurchasedConfig
 
 
 class SourceKind(StrEnum):
@@ -117,6 +83,43 @@ class NewcomersConfig:
     evidence: Annotated[float, Field(gt=0, le=1e6)]
 
 
+@dataclass(frozen=True, slots=True)
+class RotationConfig:
+    """How what was shown in vain steps back.
+
+    rate: share of its score that an item loses each time. days: how long a showing counts.
+    """
+
+    __pydantic_config__ = STRICT
+    rate: Annotated[float, Field(gt=0, le=1)]
+    days: Annotated[float, Field(gt=0, le=365)]
+
+
+@dataclass(frozen=True, slots=True)
+class ExplorationConfig:
+    """How much of each list is drawn from below the cut. share: part of a list, on average."""
+
+    __pydantic_config__ = STRICT
+    share: Annotated[float, Field(gt=0, le=0.5)]
+
+
+RELEVANCE_LEVELS = {"low": 0.1, "medium": 0.25, "high": 0.5}
+"""Words for shares of the best score."""
+
+
+def _share_of(level: object) -> object:
+    """Return the share that a word stands for; what is no word stays as it is."""
+    if not isinstance(level, str):
+        return level
+    if level not in RELEVANCE_LEVELS:
+        raise ValueError(f"{', '.join(RELEVANCE_LEVELS)}, or a number from 0 to 1")
+    return RELEVANCE_LEVELS[level]
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Preference = Annotated[float, Field(ge=-1, le=1)]
+
+
 class Situation(StrEnum):
     """The moment a placement is for, and so how it is replayed in evaluation."""
 
@@ -137,6 +140,12 @@ class PlacementConfig:
     relates_to: which of the items at hand the list is about: those on the page, in the cart, both.
     fallback: the placement that fills a list this one cannot fill; empty for none.
     filter: what items have to be, in words (`recsys.predicates`), beside the filters.
+    diversity: how much items are to differ from those before them, 0 (as ranked) to 1.
+    rotation: nothing where it does not count what was shown before.
+    min_relevance: share of the best score below which items leave, 0 to 1.
+    price_preference: toward the dearer (above 0) or the cheaper (below), -1 to 1.
+    objectives: how much the numeric fields of items weigh beside relevance, -1 to 1.
+    exploration: nothing where every place goes by rank.
     """
 
     __pydantic_config__ = STRICT
@@ -152,6 +161,18 @@ class PlacementConfig:
     relates_to: RelatesTo = RelatesTo.BOTH
     fallback: str = ""
     filter: str = ""
+    diversity: Share = 0.0
+    rotation: RotationConfig | None = None
+    min_relevance: Annotated[Share, BeforeValidator(_share_of)] = 0.0
+    price_preference: Preference = 0.0
+    objectives: Annotated[dict[str, Preference], Field(max_length=10)] = field(default_factory=dict)
+    exploration: ExplorationConfig | None = None
+
+    @property
+    def lifts(self) -> Mapping[str, float]:
+        """What weighs beside relevance: the objectives, and the price if it does."""
+        price = {"price": self.price_preference} if self.price_preference else {}
+        return {name: weight for name, weight in (self.objectives | price).items() if weight}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +209,14 @@ def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str
                 name, "no table of placements", "[placements.NAME] tables"
             ) from error
         extra = first["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        wanted = "a known key" if extra else first["msg"].removeprefix("Input should be ")
+        said = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+        wanted = "a known key" if extra else said
         raise InvalidInput(f"{name}: {path}", first.get("input"), wanted) from error
     _check_fallbacks(placements, name)
     for placement, config in placements.items():
         if config.filter:
             parse(config.filter, field=f"{name}: placements.{placement}.filter")
+        _check_objectives(config, f"{name}: placements.{placement}.objectives")
     return placements
 
 
@@ -204,6 +227,15 @@ def _check_fallbacks(placements: Mapping[str, PlacementConfig], name: str) -> No
         if config.fallback and config.fallback not in others:
             field = f"{name}: placements.{placement}.fallback"
             raise InvalidInput(field, config.fallback, f"one of {', '.join(others)}")
+
+
+def _check_objectives(config: PlacementConfig, path: str) -> None:
+    """Raise InvalidInput for an objective that is no number, or that is said twice."""
+    for objective in config.objectives:
+        if ITEM_TYPES.get(objective, ValueType.NUMBER) is not ValueType.NUMBER:
+            raise InvalidInput(path, objective, "fields of items that are numbers")
+        if objective == "price" and config.price_preference:
+            raise InvalidInput(f"{path}.price", objective, "either this or price_preference")
 
 
 DEFAULT_PLACEMENTS = Path(__file__).with_name("placements.toml")

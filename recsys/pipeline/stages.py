@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
-from recsys.arrays import Rows, Scores
+from recsys.arrays import Mask, Rows, Scores
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
+from recsys.query import Unmet
 
 
 class Filter(Protocol):
@@ -71,3 +74,46 @@ class Newcomers(Protocol):
         self, contexts: Contexts, eligible: Eligibility, listed: Candidates
     ) -> Candidates:
         """Return the lists, with one column of `signals` more that is 1 for those let in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Items of which sources are to be asked once more, since too few of them were proposed.
+
+    mask: (n_items,) which items. wanted: (q,) how many each query wants; 0 where it has enough.
+    """
+
+    mask: Mask
+    wanted: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Lists as the shop's rules want them.
+
+    unmet: of each query, the rules that its list does not keep. rules: of each (n,) item listed,
+        the names of those that touched it.
+    """
+
+    listed: Candidates
+    unmet: tuple[tuple[Unmet, ...], ...]
+    rules: tuple[tuple[str, ...], ...]
+
+
+class Arranger(Protocol):
+    """Has the last word on finished lists, for what the shop wants of them.
+
+    Laws: whatever is listed is eligible; a list holds no item twice, at most as many as its limit,
+    and no fewer than before unless another placement fills it up; a batch equals its queries one
+    by one.
+    """
+
+    def missing(self, contexts: Contexts, found: Candidates) -> Iterable[Missing]:
+        """Yield what is missing among all that the sources proposed."""
+        ...
+
+    def arrange(
+        self, contexts: Contexts, eligible: Eligibility, listed: Candidates, ranked: Candidates
+    ) -> Arranged:
+        """Return finished lists, arranged; `ranked` holds every candidate, best first."""
+        ...

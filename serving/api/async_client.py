@@ -18,11 +18,13 @@ from recsys.customers import ConsentChange, Identifier
 from recsys.events import Event
 from recsys.items import Item, OfferUpdate
 from recsys.query import Recommendation
+from recsys.why.explanation import Explanation
 from serving.api import (
     catalog_client_codec,
     client_codec,
     customer_client_codec,
     erasure_client_codec,
+    explain_client_codec,
     page_client_codec,
 )
 from serving.api.catalog_client_codec import CatalogPage, CatalogResult
@@ -100,6 +102,12 @@ class Client:
         request = page_client_codec.encode_page(slots, **asked)
         response = await self._call(next(self._recommendations).RecommendPage, request)
         return page_client_codec.decode_page(slots, response)
+
+    async def explain(self, placement: str, item_id: str, **asked: Unpack[Asked]) -> Explanation:
+        """Return why an item is in the list of a placement, or why it is not."""
+        request = explain_client_codec.encode_question(placement, item_id, **asked)
+        response = await self._call(next(self._recommendations).Explain, request)
+        return explain_client_codec.decode_explanation(response)
 
     async def write_events(
         self,

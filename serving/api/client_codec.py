@@ -17,21 +17,20 @@ from recsys.ids import ItemId
 from recsys.query import (
     FillReport,
     PageType,
-    Reason,
-    ReasonCode,
     Recommendation,
     RecommendedItem,
     Removed,
     Tier,
+    Unmet,
 )
 from serving.api.names import (
     CHANNEL_NUMBERS,
     DEGRADED_REASONS,
     PAGE_TYPE_NUMBERS,
-    REASONS,
     TIERS,
     TYPE_NUMBERS,
 )
+from serving.api.reason_client_codec import decode_fields, decode_reason
 from serving.ingest import RejectedEvent, WriteResult
 
 UNNAMED_DEGRADATION = "UNSPECIFIED"
@@ -47,6 +46,9 @@ class Asker(TypedDict, total=False):
     market: where the items are to be sold; empty means on their own terms.
     page_type, channel: words of `recsys.query.PageType` and `recsys.events.Channel`.
     category, search, device: what the page is about, and what it is seen on.
+    language: of the sentences, a tag such as `da`; empty for the server's own.
+    item_fields: fields of the catalog to give with each item, at most 30.
+    validate_only: whether to check the request and serve nothing.
     """
 
     user_id: str
@@ -61,6 +63,9 @@ class Asker(TypedDict, total=False):
     search: str
     channel: str
     device: str
+    language: str
+    item_fields: Iterable[str]
+    validate_only: bool
 
 
 class Asked(Asker, total=False):
@@ -68,10 +73,14 @@ class Asked(Asker, total=False):
 
     limit: most items to return; 0 means the placement's own size.
     filter: what items have to be, such as `price < 20`; empty for anything.
+    diversity, rotation_rate, min_relevance: 0 to 1; where not given, the placement's own.
     """
 
     limit: int
     filter: str
+    diversity: float | None
+    rotation_rate: float | None
+    min_relevance: float | None
 
 
 def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
@@ -84,6 +93,9 @@ def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
             placement=placement,
             page_size=asked.get("limit", 0),
             filter=asked.get("filter", ""),
+            diversity=asked.get("diversity"),
+            rotation_rate=asked.get("rotation_rate"),
+            min_relevance=asked.get("min_relevance"),
             **encode_asker(asked),
         )
 
@@ -103,6 +115,9 @@ def encode_asker(asked: Asker) -> dict[str, Any]:
         "search_query": asked.get("search", ""),
         "channel": CHANNEL_NUMBERS[Channel(asked.get("channel", ""))],
         "device": asked.get("device", ""),
+        "language": asked.get("language", ""),
+        "item_fields": asked.get("item_fields", ()),
+        "validate_only": asked.get("validate_only", False),
     }
 
 
@@ -152,10 +167,15 @@ def decode_fill(fill: pb.FillReport) -> FillReport:
         from_fallback=fill.fallback_count,
         on_page=fill.on_page_count,
         removed=tuple(Removed(one.filter, one.item_count) for one in fill.removed),
+        unmet=tuple(Unmet(one.rule, one.why) for one in fill.unmet),
+        irrelevant=fill.irrelevant_count,
+        relevance_kept=fill.relevance_kept if fill.HasField("relevance_kept") else 1.0,
     )
 
 
-def decode_degraded(response: pb.RecommendResponse | pb.RecommendPageResponse) -> str:
+def decode_degraded(
+    response: pb.RecommendResponse | pb.RecommendPageResponse | pb.ExplainResponse,
+) -> str:
     """Return why an answer is degraded, empty where it is not."""
     if not response.degraded:
         return ""
@@ -233,13 +253,11 @@ def _item(item: pb.RecommendedItem) -> RecommendedItem:
         position=item.position,
         score=item.score,
         source=item.source,
-        reason=_reason(item.reason),
+        reason=decode_reason(item.reason),
+        fields=decode_fields(item.fields),
+        rules=tuple(item.rules_applied),
+        propensity=item.propensity if item.HasField("propensity") else 1.0,
     )
-
-
-def _reason(reason: pb.Reason) -> Reason:
-    code = REASONS.get(reason.code, ReasonCode.POPULAR)
-    return Reason(code, reason.text, ids(reason.anchor_item_ids))
 
 
 def ids(texts: Iterable[str]) -> tuple[ItemId, ...]:

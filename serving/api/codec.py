@@ -5,39 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
 from recsys.ids import ItemId, check_id, check_text
 from recsys.items import MOST_CHARACTERS, check_market
+from recsys.languages.language import check_language
 from recsys.query import (
     MOST_EXCLUDED,
     MOST_FILTER,
     MOST_IN_CART,
+    MOST_ITEM_FIELDS,
     MOST_ITEMS,
     MOST_SEEDS,
     MOST_SLOTS,
     FillReport,
     Page,
     Query,
-    Reason,
     Recommendation,
     RecommendedItem,
     Scene,
+    Selection,
 )
-from serving.api.names import (
-    CHANNELS,
-    DEGRADED_NUMBERS,
-    PAGE_TYPES,
-    REASON_NUMBERS,
-    TIER_NUMBERS,
-)
+from serving.api.names import CHANNELS, DEGRADED_NUMBERS, PAGE_TYPES, TIER_NUMBERS
+from serving.api.reason_codec import encode_fields, encode_reason
 
 T = TypeVar("T")
 
 _MOST_NAME = 64
 _MOST_SEARCH = 500
+
+Knob = Literal["diversity", "rotation_rate", "min_relevance"]
 
 AnyRequest = pb.RecommendRequest | pb.RecommendPageRequest
 
@@ -50,6 +49,7 @@ def decode_query(request: pb.RecommendRequest, *, now: datetime) -> Query:
         placement=_placement(request.placement, "placement"),
         limit=_limit(request.page_size, "page_size"),
         filter=_filter(request.filter, "filter"),
+        selection=_selection(request, ""),
     )
 
 
@@ -71,7 +71,21 @@ def _of_slot(slot: pb.Slot, asker: Query, at: str) -> Query:
         placement=_placement(slot.placement, f"{at}placement"),
         limit=_limit(slot.page_size, f"{at}page_size"),
         filter=_filter(slot.filter, f"{at}filter"),
+        selection=_selection(slot, at),
     )
+
+
+def encode_checked(page: Page, bundle_version: str) -> pb.RecommendResponse:
+    """Return the answer to a request that was checked and not served."""
+    return pb.RecommendResponse(placement=page.asker.placement, bundle_version=bundle_version)
+
+
+def encode_checked_page(
+    request: pb.RecommendPageRequest, bundle_version: str
+) -> pb.RecommendPageResponse:
+    """Return the answer to the request for a page that was checked and not served."""
+    lists = [pb.SlotList(name=slot.name, placement=slot.placement) for slot in request.slots]
+    return pb.RecommendPageResponse(lists=lists, bundle_version=bundle_version)
 
 
 def encode_recommendation(recommendation: Recommendation) -> pb.RecommendResponse:
@@ -122,6 +136,8 @@ def _asker(request: AnyRequest, now: datetime) -> Query:
         excluded=_item_ids("excluded_item_ids", request.excluded_item_ids, MOST_EXCLUDED),
         market=request.market,
         scene=_scene(request),
+        language=_language(request.language),
+        item_fields=_field_names(request.item_fields),
     )
 
 
@@ -139,6 +155,19 @@ def _scene(request: AnyRequest) -> Scene:
         channel=_known("channel", request.channel, CHANNELS),
         device=request.device,
     )
+
+
+def _language(tag: str) -> str:
+    if tag:
+        check_language("language", tag)
+    return tag
+
+
+def _field_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, each once. Raises InvalidInput for too many of them."""
+    if len(names) > MOST_ITEM_FIELDS:
+        raise InvalidInput("item_fields", len(names), f"at most {MOST_ITEM_FIELDS} names")
+    return tuple(dict.fromkeys(names))
 
 
 def _known(field: str, number: int, words: Mapping[Any, T]) -> T:
@@ -163,6 +192,25 @@ def _filter(text: str, field: str) -> str:
     if len(text) > MOST_FILTER:
         raise InvalidInput(field, text[:64], f"at most {MOST_FILTER:,} characters")
     return text
+
+
+def _selection(asked: pb.RecommendRequest | pb.Slot, at: str) -> Selection:
+    """Return how the list is to be chosen; `at` begins the paths of the fields."""
+    return Selection(
+        _share(asked, "diversity", at),
+        _share(asked, "rotation_rate", at),
+        _share(asked, "min_relevance", at),
+    )
+
+
+def _share(asked: pb.RecommendRequest | pb.Slot, name: Knob, at: str) -> float | None:
+    """Return a number from 0 to 1, None where it is not said. Raises InvalidInput for others."""
+    if not asked.HasField(name):
+        return None
+    share: float = getattr(asked, name)
+    if not 0 <= share <= 1:
+        raise InvalidInput(f"{at}{name}", share, "a number from 0 to 1")
+    return share
 
 
 def _degraded_reason(degraded: str) -> pb.DegradedReason.ValueType:
@@ -192,6 +240,9 @@ def _encode_fill(fill: FillReport | None) -> pb.FillReport | None:
         removed=[
             pb.RemovedByFilter(filter=one.name, item_count=one.n_items) for one in fill.removed
         ],
+        unmet=[pb.UnmetRule(rule=one.rule, why=one.why) for one in fill.unmet],
+        irrelevant_count=fill.irrelevant,
+        relevance_kept=fill.relevance_kept,
     )
 
 
@@ -209,12 +260,9 @@ def _encode_item(item: RecommendedItem) -> pb.RecommendedItem:
         position=item.position,
         score=item.score,
         source=item.source,
-        reason=_encode_reason(item.reason),
+        reason=encode_reason(item.reason),
+        fields=encode_fields(item.fields),
         title=item.title,
-    )
-
-
-def _encode_reason(reason: Reason) -> pb.Reason:
-    return pb.Reason(
-        code=REASON_NUMBERS[reason.code], text=reason.text, anchor_item_ids=reason.anchors
+        rules_applied=item.rules,
+        propensity=item.propensity,
     )

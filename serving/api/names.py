@@ -6,6 +6,7 @@ from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.events import Channel, EventType
 from recsys.query import PageType, ReasonCode, Tier
+from recsys.why.explanation import FindingCode
 
 TYPE_NUMBERS: dict[EventType, event_pb.EventType.ValueType] = {
     kind: event_pb.EventType.Value(f"EVENT_TYPE_{kind.name}") for kind in EventType
@@ -31,6 +32,11 @@ REASON_NUMBERS: dict[ReasonCode, pb.ReasonCode.ValueType] = {
     code: pb.ReasonCode.Value(f"REASON_CODE_{code.name}") for code in ReasonCode
 }
 REASONS = {number: code for code, number in REASON_NUMBERS.items()}
+
+FINDING_NUMBERS: dict[FindingCode, pb.FindingCode.ValueType] = {
+    code: pb.FindingCode.Value(f"FINDING_CODE_{code.name}") for code in FindingCode
+}
+FINDINGS = {number: code for code, number in FINDING_NUMBERS.items()}
 
 DEGRADED_NUMBERS: dict[str, pb.DegradedReason.ValueType] = {
     name.removeprefix("DEGRADED_REASON_"): number

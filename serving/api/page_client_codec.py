@@ -27,12 +27,16 @@ class Slot:
     placement: whose list. name: what the page calls the slot; the placement's name where empty.
     limit: most items to return; 0 means the placement's own size.
     filter: what items have to be, such as `price < 20`; empty for anything.
+    diversity, rotation_rate, min_relevance: 0 to 1; None means the placement's own.
     """
 
     placement: str
     name: str = ""
     limit: int = 0
     filter: str = ""
+    diversity: float | None = None
+    rotation_rate: float | None = None
+    min_relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,9 @@ def encode_page(slots: Sequence[Slot], **asked: Unpack[Asker]) -> pb.RecommendPa
                     name=slot.name,
                     page_size=slot.limit,
                     filter=slot.filter,
+                    diversity=slot.diversity,
+                    rotation_rate=slot.rotation_rate,
+                    min_relevance=slot.min_relevance,
                 )
                 for slot in slots
             ],

@@ -9,8 +9,10 @@ from grpc.aio import ServicerContext
 
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
+from recsys.ids import ItemId
 from recsys.query import Page, Recommendation
-from serving.api import codec
+from recsys.why.explanation import Explanation
+from serving.api import codec, explain_codec
 from serving.clock import Clock
 
 
@@ -19,6 +21,14 @@ class Recommends(Protocol):
 
     async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
         """Return the lists of a page. Raises NotFound, NotReady, Unavailable, InvalidInput."""
+        ...
+
+    def check(self, page: Page) -> str:
+        """Return the bundle that would answer. Raises NotFound, NotReady, InvalidInput."""
+        ...
+
+    async def explain(self, page: Page, item_id: ItemId) -> Explanation:
+        """Return why an item is, or is not, in the list of a page of one. Raises as above."""
         ...
 
 
@@ -39,8 +49,10 @@ class RecommendationServicer(pb_grpc.RecommendationServiceServicer):
         Errors are raised, never returned: the interceptor gives each RecsysError its
         status, so this method reads as the path where all goes well.
         """
-        query = codec.decode_query(request, now=self._clock())
-        (recommendation,) = await self._recommender.recommend_page(Page((query,)))
+        page = Page((codec.decode_query(request, now=self._clock()),))
+        if request.validate_only:
+            return codec.encode_checked(page, self._recommender.check(page))
+        (recommendation,) = await self._recommender.recommend_page(page)
         return codec.encode_recommendation(recommendation)
 
     async def RecommendPage(
@@ -50,4 +62,15 @@ class RecommendationServicer(pb_grpc.RecommendationServiceServicer):
     ) -> pb.RecommendPageResponse:
         """Fill the slots of a page, none of which repeats an item of another."""
         page = codec.decode_page(request, now=self._clock())
+        if request.validate_only:
+            return codec.encode_checked_page(request, self._recommender.check(page))
         return codec.encode_page(request, await self._recommender.recommend_page(page))
+
+    async def Explain(
+        self,
+        request: pb.ExplainRequest,
+        context: ServicerContext[pb.ExplainRequest, Awaitable[pb.ExplainResponse]],
+    ) -> pb.ExplainResponse:
+        """Say why an item is in the list that `Recommend` would give, or why it is not."""
+        page, item_id = explain_codec.decode_question(request, now=self._clock())
+        return explain_codec.encode_explanation(await self._recommender.explain(page, item_id))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -20,12 +19,11 @@ from recsys.pipeline.placement import read_placements
 from recsys.query import Query, Recommendation, RecommendedItem, Tier
 from serving.campaigns.files import CustomerPicks, Pick, picks_file
 from serving.clock import Clock
-from serving.follow import catalog_of_now
 from serving.id_files import read_ids
 from serving.lake.recent import recent_customers
-from serving.log.tail import LogTail
 from serving.recommender import Recommender, no_release
-from serving.releases import ReleaseFolder
+from serving.rules.preview import Held
+from serving.rules.shop import snapshot_of_now
 from serving.settings import ServingSettings
 from serving.snapshot import Snapshot
 from serving.standing_in import JobState, Told, state_for_job
@@ -72,13 +70,6 @@ class PickCounts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
-    """Holds one snapshot for the length of a job."""
-
-    snapshot: Snapshot
-
-
 async def write_picks(
     settings: ServingSettings, job: PicksJob, clock: Clock, told: Told
 ) -> PickCounts:
@@ -97,6 +88,7 @@ async def write_picks(
             state.keys,
             chance=secrets.token_bytes,
             batch_size=settings.batch_size,
+            languages=settings.spoken_languages(),
         )
         counts = PickCounts(0, 0, 0, 0, snapshot.bundle.version)
         with picks_file(job.out, snapshot.pipelines[job.placement].size) as write:
@@ -116,16 +108,13 @@ def _snapshot(settings: ServingSettings, placement: str) -> Snapshot:
 
     Raises NotReady, NotFound, CorruptBundle, Unavailable.
     """
-    folder = ReleaseFolder(settings.releases_folder)
     placements = read_placements(settings.placements_file)
     if placement not in placements:
         raise unknown_placement(placement, placements)
-    pointer = folder.pointer()
-    if pointer is None:
+    snapshot = snapshot_of_now(settings)
+    if snapshot is None:
         raise no_release()
-    with closing(LogTail(settings.log_file)) as register:
-        bundle = catalog_of_now(folder.load(pointer.version), register)
-    return Snapshot.of(bundle, placements)
+    return snapshot
 
 
 def _audience(settings: ServingSettings, job: PicksJob) -> Sequence[str]:

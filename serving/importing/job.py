@@ -19,9 +19,9 @@ from serving.importing.rejects import RejectsFile
 from serving.importing.repeats import Repeats
 from serving.importing.tables import Broken
 from serving.log.customer_register import CustomersChanged
+from serving.log.event_log import Placed
 from serving.log.items import ItemsChanged
 from serving.log.records import NEWLINE, Lines, decode
-from serving.log.writer import Placed
 
 _UNSUBSCRIBE = b'"%b"' % EventType.UNSUBSCRIBE.value.encode()
 _STATEMENTS_A_COMMIT = 5_000

@@ -11,7 +11,7 @@ import apsw
 
 from recsys.errors import Unavailable
 from serving.disk import make_private, synced
-from serving.log import customers, items
+from serving.log import customers, items, rules
 
 BUSY_TIMEOUT_MS = 15_000
 _CACHE_KIB = 65_536
@@ -117,14 +117,19 @@ def _has_tables(connection: apsw.Connection) -> bool:
             "no longer supported. Move the data folder aside and import its files into a new one",
             reason="LOG_OUTDATED",
         )
-    return "marks" in found
+    return {"marks", "rules"} <= found
 
 
 def _make_tables(connection: apsw.Connection) -> None:
-    """Make the tables, unless another process made them at the same moment."""
+    """Make the tables that are missing, unless another process made them at the same moment.
+
+    A log from before there were rules has all but theirs.
+    """
     connection.execute("BEGIN IMMEDIATE")
-    if not _has_tables(connection):
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if "marks" not in found:
         connection.execute(_TABLES + items.TABLE + customers.TABLES)
+    connection.execute(rules.TABLE)
     connection.execute("COMMIT")
 
 

@@ -51,6 +51,34 @@ class Rejected:
     number: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where the lines of one append went, in their order.
+
+    positions: of each line; 0 for a duplicate.
+    item_rows: of each line's item; -1 for a duplicate, and for an event without an item.
+    last_position: highest position of the log when they were in.
+    received: when the log took them, microseconds since 1970.
+    """
+
+    positions: Sequence[int]
+    item_rows: Sequence[int]
+    last_position: Position
+    received: int
+
+    @property
+    def n_new(self) -> int:
+        """How many lines were not duplicates."""
+        return len(self.positions) - self.positions.count(0)
+
+    def part(self, start: int, stop: int) -> Placed:
+        """Return the outcome of the lines in [start, stop)."""
+        if stop - start == len(self.positions):
+            return self
+        rows = self.item_rows[start:stop]
+        return Placed(self.positions[start:stop], rows, self.last_position, self.received)
+
+
 class EventLog(Protocol):
     """One durable, ordered record of every fact from outside.
 

@@ -25,11 +25,13 @@ from serving.log.customer_register import (
     CustomersChanged,
     RegisteredCustomer,
 )
-from serving.log.event_log import Appended, Rejected
+from serving.log.event_log import Appended, Placed, Rejected
 from serving.log.items import ItemsChanged, RegisteredItem
 from serving.log.records import Lines, instant
+from serving.log.rule_reads import RuleReader
+from serving.log.rules import RuleChange, RulesChanged, RuleVersion, Signature
 from serving.log.tail import LogTail
-from serving.log.writer import Gate, Placed, Writer
+from serving.log.writer import Gate, Writer
 
 T = TypeVar("T")
 
@@ -77,6 +79,7 @@ class SqliteLog:
         self.n_busy = 0
         self._tail = LogTail(path)
         self._customers = CustomerReader(path)
+        self._rules = RuleReader(path)
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="log-reader")
         self._queue: queue.SimpleQueue[_Work] = queue.SimpleQueue()
         self._n_waiting = 0
@@ -142,6 +145,18 @@ class SqliteLog:
         """Make the changes of customers that may be made, in their order."""
         return await self._change(lambda writer: writer.change_customers(changes))
 
+    async def change_rules(self, changes: Sequence[RuleChange], by: Signature) -> RulesChanged:
+        """Make changes of rules, all or none; see `RuleRegister`."""
+        return await self._change(lambda writer: writer.change_rules(changes, by))
+
+    async def rules_now(self) -> Sequence[RuleVersion]:
+        """Return the newest version of every rule that is there, by name."""
+        return await self._in_reader(self._rules.rules_now)
+
+    async def rule_history(self, name: str) -> Sequence[RuleVersion]:
+        """Return every version of a rule, the newest first."""
+        return await self._in_reader(lambda: self._rules.rule_history(name))
+
     async def profiles_of(self, identifiers: Sequence[Identifier]) -> Sequence[CustomerProfile]:
         """Return the profiles of the customers with these identifiers, each once."""
         return await self._in_reader(lambda: self._customers.profiles_of(identifiers))
@@ -183,6 +198,7 @@ class SqliteLog:
         await asyncio.to_thread(self._thread.join)
         await self._in_reader(self._tail.close)
         await self._in_reader(self._customers.close)
+        await self._in_reader(self._rules.close)
         self._reader.shutdown()
 
     async def _change(self, make: Callable[[Writer], T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -15,45 +15,18 @@ import apsw
 from recsys.customers import CustomerChange
 from recsys.events import Position
 from recsys.items import ItemChange
-from serving.log import customers, items, quarantine
+from serving.log import customers, items, quarantine, rules
 from serving.log.blocks import Block, blocks_of
 from serving.log.customer_register import CustomersChanged
 from serving.log.database import connect, last_position, take_positions, unavailable
-from serving.log.event_log import Rejected
+from serving.log.event_log import Placed, Rejected
 from serving.log.item_rows import ItemRows
 from serving.log.items import ItemsChanged
 from serving.log.records import MICROSECONDS_A_DAY, Lines, microseconds
+from serving.log.rules import RuleChange, RulesChanged, Signature
 from serving.log.seen import DAYS_REMEMBERED, Seen
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where the lines of one append went, in their order.
-
-    positions: of each line; 0 for a duplicate.
-    item_rows: of each line's item; -1 for a duplicate, and for an event without an item.
-    last_position: highest position of the log when they were in.
-    received: when the log took them, microseconds since 1970.
-    """
-
-    positions: Sequence[int]
-    item_rows: Sequence[int]
-    last_position: Position
-    received: int
-
-    @property
-    def n_new(self) -> int:
-        """How many lines were not duplicates."""
-        return len(self.positions) - self.positions.count(0)
-
-    def part(self, start: int, stop: int) -> Placed:
-        """Return the outcome of the lines in [start, stop)."""
-        if stop - start == len(self.positions):
-            return self
-        rows = self.item_rows[start:stop]
-        return Placed(self.positions[start:stop], rows, self.last_position, self.received)
 
 
 class Gate(Protocol):
@@ -125,6 +98,13 @@ class Writer:
         Raises Unavailable, with nothing stored.
         """
         return self._safely(lambda: self._customers_changed(changes))
+
+    def change_rules(self, changes: Sequence[RuleChange], by: Signature) -> RulesChanged:
+        """Make changes of rules, all or none, in one commit; durable on return.
+
+        Raises Unavailable, with nothing stored.
+        """
+        return self._safely(lambda: self._rules_changed(changes, by))
 
     def open(self) -> None:
         """Open the log and read the ids it holds, before anybody waits for that.
@@ -235,6 +215,16 @@ class Writer:
             unchanged=done.unchanged + outdated.count(True),
             refused=tuple(replace(one, index=kept[one.index]) for one in done.refused),
         )
+
+    def _rules_changed(self, changes: Sequence[RuleChange], by: Signature) -> RulesChanged:
+        connection = self._begun()
+        before = Position(last_position(connection))
+        received = microseconds(self._clock())
+        done = rules.apply(connection, changes, by, before=before, received=received)
+        if done.last_position > before:
+            take_positions(connection, done.last_position)
+        connection.execute("COMMIT")
+        return done
 
     def _begun(self) -> apsw.Connection:
         connection = self._opened(microseconds(self._clock()) // MICROSECONDS_A_DAY)

@@ -23,6 +23,7 @@ DOMAIN_MAY = {"recsys", "numpy", "scipy", "faiss", "numba", *sys.stdlib_module_n
 DOMAIN_EXCEPTIONS = {
     ("recsys/cli.py", "typer"),
     ("recsys/pipeline/placement.py", "pydantic"),
+    ("recsys/pipeline/filter_configs.py", "pydantic"),
 }
 
 # Where in the shells a package may be imported at all: prefixes of paths.

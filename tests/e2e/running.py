@@ -64,6 +64,7 @@ class DataFolder:
             "RECSYS_PLACEMENTS": str(self.path / "placements.toml"),
             "RECSYS_PORT": "0",
             "RECSYS_METRICS_PORT": "0",
+            "RECSYS_ADMIN_PORT": "0",
             "RECSYS_WORKERS": "2",
             "RECSYS_RELEASE_POLL_S": "0.1",
             "RECSYS_APPLY_INTERVAL_S": "0.1",

@@ -17,20 +17,20 @@ MANY_CHANNELS = 12
 TEA = ItemId("tea")
 
 
-def lists(client: RecsysClient, **asked: str) -> list[tuple[str, ...]]:
+def lists(client: RecsysClient, market: str = "") -> list[tuple[str, ...]]:
     """Return the whole shop as every connection shows it."""
     return [
-        client.recommend("home", user_id="stranger", limit=20, **asked).item_ids
+        client.recommend("home", user_id="stranger", limit=20, market=market).item_ids
         for _ in range(MANY_CHANNELS)
     ]
 
 
-def shown_everywhere(client: RecsysClient, item: str, **asked: str) -> Callable[[], bool]:
-    return lambda: all(item in one for one in lists(client, **asked))
+def shown_everywhere(client: RecsysClient, item: str, market: str = "") -> Callable[[], bool]:
+    return lambda: all(item in one for one in lists(client, market))
 
 
-def shown_nowhere(client: RecsysClient, item: str, **asked: str) -> Callable[[], bool]:
-    return lambda: not any(item in one for one in lists(client, **asked))
+def shown_nowhere(client: RecsysClient, item: str, market: str = "") -> Callable[[], bool]:
+    return lambda: not any(item in one for one in lists(client, market))
 
 
 def test_item_that_sells_out_is_gone_from_every_worker_and_comes_back(server: Server) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 
@@ -15,6 +15,7 @@ from recsys.customers import ConsentChange, ConsentStatement, Identifier, IdKind
 from recsys.errors import RecsysError, Unavailable
 from recsys.events import EventType
 from recsys.query import Recommendation, Tier
+from serving.api.client_codec import Asker
 from serving.api.erasure_client_codec import Erasure
 from serving.client import RecsysClient
 from serving.clock import utc_now
@@ -31,7 +32,7 @@ def client(server: Server) -> Iterator[RecsysClient]:
         yield client
 
 
-def answers(client: RecsysClient, **asked: str) -> list[Recommendation]:
+def answers(client: RecsysClient, **asked: Unpack[Asker]) -> list[Recommendation]:
     return [client.recommend("home", limit=9, **asked) for _ in range(MANY_CHANNELS)]
 
 

@@ -98,6 +98,18 @@ def test_page_fills_every_slot_and_repeats_nothing_whichever_worker_answers(serv
         assert [one.fill.wanted for one in page if one.fill] == [3, 3, 3]
 
 
+def test_relevance_asked_for_makes_a_list_shorter_and_its_report_says_so(server: Server) -> None:
+    slots = [Slot("home", "best", min_relevance=1.0), Slot("home", "others")]
+    with server.client() as client:
+        page = client.recommend_page(slots, user_id="stranger")
+
+    best, others = page
+    assert best.item_ids == shop.ITEMS[:1]
+    assert (best.items[0].propensity, len(others.items)) == (1.0, 4)
+    assert best.fill is not None
+    assert (best.fill.returned, best.fill.irrelevant) == (1, best.fill.eligible - 1)
+
+
 def test_broken_slot_is_named_by_its_path(server: Server) -> None:
     with server.client() as client, pytest.raises(InvalidInput) as caught:
         client.recommend_page([Slot("home"), Slot("home", limit=-1)])

@@ -16,9 +16,10 @@ from recsys.ids import ItemId
 from recsys.state import ties_of
 from serving.lake.drain import Drain
 from serving.lake.lake import Lake
+from serving.log.event_log import Placed
 from serving.log.records import Lines
 from serving.log.tail import LogTail
-from serving.log.writer import Placed, Writer
+from serving.log.writer import Writer
 from tests.faults.checker import Journal, Verdict, disagreements, judged
 from training.datasets.lake import read_dataset
 

@@ -20,11 +20,11 @@ from serving.lake import commits, durable, lake
 from serving.lake.drain import CHUNK, Drain, Drained
 from serving.lake.lake import Drawn
 from serving.log import database, tail, writer
-from serving.log.event_log import Rejected
+from serving.log.event_log import Placed, Rejected
 from serving.log.records import Lines
 from serving.log.seen import Seen
 from serving.log.tail import DRAINED_THROUGH
-from serving.log.writer import Placed, Writer
+from serving.log.writer import Writer
 from serving.state.redis_store import RedisStateStore
 
 Defect = Callable[[pytest.MonkeyPatch], None]

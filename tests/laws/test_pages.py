@@ -19,7 +19,7 @@ from recsys.ids import ItemId
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.pages import Part, Place, Placements, composed
 from recsys.pipeline.placement import parse_placements
-from recsys.query import Page, Query, Scene
+from recsys.query import Page, Query, Scene, Selection
 from recsys.state import UserState
 from tests import shop
 
@@ -47,6 +47,9 @@ PIPELINES = compile_placements(PLACEMENTS, shop.bundle(), CONDITIONS)
 FILTERS = st.sampled_from(
     ("", "price <= 6", "price > context.seed.price", "not category in customer.categories")
 )
+WISHES = st.sampled_from(
+    (Selection(), Selection(diversity=0.4), Selection(diversity=0.0, rotation_rate=0.5))
+)
 items = st.sampled_from(shop.ITEMS).map(ItemId)
 some = st.lists(items, max_size=3).map(tuple)
 events = st.tuples(st.sampled_from(EventType), items, st.floats(0.0, 60.0))
@@ -56,11 +59,11 @@ states = st.lists(events, max_size=12).map(lambda found: shop.state(*found))
 @st.composite
 def pages(draw: st.DrawFn) -> Page:
     asker = shop.query(seeds=draw(some), excluded=draw(some), scene=Scene(cart=draw(some)))
-    slots = st.tuples(st.sampled_from(sorted(PLACEMENTS)), st.integers(0, 8), FILTERS)
+    slots = st.tuples(st.sampled_from(sorted(PLACEMENTS)), st.integers(0, 8), FILTERS, WISHES)
     return Page(
         tuple(
-            replace(asker, placement=name, limit=limit, filter=text)
-            for name, limit, text in draw(st.lists(slots, min_size=1, max_size=4))
+            replace(asker, placement=name, limit=limit, filter=text, selection=wish)
+            for name, limit, text, wish in draw(st.lists(slots, min_size=1, max_size=4))
         )
     )
 

@@ -14,13 +14,29 @@ from recsys.context import Contexts
 from recsys.eligibility import Eligibility
 from recsys.events import EventType
 from recsys.ids import ItemId
-from recsys.pipeline.compile import compile_placements, source_of
-from recsys.pipeline.filters import Available, NotHidden, NotPurchased, NotSeeds
+from recsys.pipeline.adjusters import Objectives, Rotation
+from recsys.pipeline.compile import compile_placements, conditions_of, source_of
+from recsys.pipeline.diversity import Diverse
+from recsys.pipeline.filters import (
+    Available,
+    NotHidden,
+    NotMailed,
+    NotPurchased,
+    NotSeeds,
+    NotShown,
+    NotViewed,
+)
 from recsys.pipeline.pipeline import Pipeline
-from recsys.pipeline.placement import NewcomersConfig, SourceKind, parse_placements
+from recsys.pipeline.placement import (
+    NewcomersConfig,
+    RotationConfig,
+    SourceKind,
+    parse_placements,
+)
 from recsys.pipeline.rankers import WeightedSum
 from recsys.pipeline.selectors import Top, Varied
-from recsys.pipeline.stages import CandidateSource, Filter, Selector
+from recsys.pipeline.stages import Adjuster, CandidateSource, Filter, Selector
+from recsys.query import Selection
 from recsys.state import UserState
 from recsys.timelines import Ragged
 from tests import shop
@@ -32,14 +48,32 @@ FILTERS: list[Filter] = [
     NotSeeds(),
     NotHidden(),
     NotPurchased(5.0),
+    NotViewed(5.0),
+    NotShown(20.0, times=2),
+    NotMailed(30.0),
 ]
 SOURCES = {kind: source_of(kind, BUNDLE) for kind in SourceKind}
-SELECTORS: list[Selector] = [Top(), Varied(BUNDLE.catalog.categories, 1)]
+CATEGORIES = BUNDLE.catalog.categories
+SELECTORS: list[Selector] = [
+    Top(),
+    Varied(CATEGORIES, 1),
+    Diverse(0.5, BUNDLE.factors, CATEGORIES),
+    Diverse(1.0, BUNDLE.factors, CATEGORIES, per_category=1),
+]
+VALUES = conditions_of(BUNDLE).values
+ADJUSTERS: list[Adjuster] = [
+    Rotation(0.5, 30.0),
+    Rotation(1.0, 30.0),
+    Objectives({"price": -0.5, "nothing": 1.0}, VALUES),
+]
 PLACEMENTS = dict(parse_placements(shop.PLACEMENTS))
 PLACEMENTS |= {
     f"{name} with newcomers": replace(config, newcomers=NewcomersConfig(0.3, 30.0, 8.0))
     for name, config in PLACEMENTS.items()
 }
+PLACEMENTS["home as the shop wants it"] = replace(
+    PLACEMENTS["home"], rotation=RotationConfig(0.5, 30.0), objectives={"price": 0.3}
+)
 YOUNG = replace(BUNDLE, catalog=replace(BUNDLE.catalog, since=shop.since(days=(400, *[2] * 9))))
 PIPELINES = compile_placements(PLACEMENTS, YOUNG)
 
@@ -47,6 +81,7 @@ items = st.sampled_from(shop.ITEMS)
 events = st.tuples(st.sampled_from(EventType), items, st.floats(0.0, 60.0))
 states = st.lists(events, max_size=12).map(lambda found: shop.state(*found))
 seeds = st.lists(items.map(ItemId), max_size=3).map(tuple)
+shares = st.sampled_from((None, 0.0, 0.3, 1.0))
 
 
 @st.composite
@@ -173,6 +208,49 @@ def test_a_selector_returns_a_subset_of_full_length(
         assert int((chosen.queries == query).sum()) == min(limits[query], n_offered)
 
 
+@pytest.mark.parametrize("selector", SELECTORS, ids=lambda stage: type(stage).__name__)
+@given(data=st.data())
+def test_a_selector_answers_a_batch_as_it_answers_its_queries_one_by_one(
+    selector: Selector, data: st.DataObject
+) -> None:
+    known, contexts = data.draw(batches())
+    contexts = _wishing(data, contexts)
+    pipeline = PIPELINES["home"]
+    ranked = pipeline.retrieve(contexts, pipeline.eligible(contexts))
+    ranked = ranked.scored(ranked.signals.sum(axis=1)).ordered()
+
+    together = selector.select(contexts, ranked, contexts.limits(5))
+
+    for query in range(len(contexts)):
+        own = ranked.take(ranked.queries == query)
+        own = replace(own, queries=np.zeros_like(own.queries))
+        alone = selector.select(_one(contexts, known, query), own, contexts.limits(5)[[query]])
+        assert together.rows[together.queries == query].tolist() == alone.rows.tolist()
+
+
+@pytest.mark.parametrize("adjuster", ADJUSTERS, ids=lambda stage: type(stage).__name__)
+@given(data=st.data())
+def test_an_adjuster_gives_finite_scores_that_permute_with_their_candidates(
+    adjuster: Adjuster, data: st.DataObject
+) -> None:
+    known, contexts = data.draw(batches())
+    contexts = _wishing(data, contexts)
+    pipeline = PIPELINES["home"]
+    merged = pipeline.retrieve(contexts, pipeline.eligible(contexts))
+    merged = merged.scored(merged.signals.sum(axis=1) - np.float32(0.5))
+    order = np.array(data.draw(st.permutations(range(len(merged)))), dtype=np.int64)
+
+    scores = adjuster.adjust(contexts, merged)
+
+    assert np.isfinite(scores).all()
+    assert adjuster.adjust(contexts, merged.take(order)) == pytest.approx(scores[order])
+    for query in range(len(contexts)):
+        own = merged.take(merged.queries == query)
+        own = replace(own, queries=np.zeros_like(own.queries))
+        alone = adjuster.adjust(_one(contexts, known, query), own)
+        assert scores[merged.queries == query] == pytest.approx(alone)
+
+
 @pytest.mark.parametrize("placement", PIPELINES)
 @given(data=st.data())
 @settings(max_examples=200)
@@ -230,6 +308,17 @@ def test_a_pipeline_answers_a_batch_as_it_answers_its_queries_one_by_one(
         assert mine.scores == pytest.approx(alone.scores, abs=1e-4)
         if np.all(np.abs(np.diff(alone.scores)) > 1e-3):  # nearly equal scores may change places
             assert mine.rows.tolist() == alone.rows.tolist()
+
+
+def _wishing(data: st.DataObject, contexts: Contexts) -> Contexts:
+    """Return the contexts of queries that wish for a diversity and a rotation of their own."""
+    wishes = [Selection(data.draw(shares), data.draw(shares)) for _ in contexts.queries]
+    return contexts.asking(
+        [
+            replace(query, selection=wish)
+            for query, wish in zip(contexts.queries, wishes, strict=True)
+        ]
+    )
 
 
 def _scores(found: Candidates) -> dict[int, float]:

@@ -18,7 +18,18 @@ from recsys.interactions import Interactions, rolled_up
 from recsys.interest import DEFAULT_WEIGHTS, Interest
 from recsys.items import Item
 from recsys.query import Query, Tier
-from recsys.state import FACETS, HISTORY, OPINIONS, Entries, UserState, merged, no_entries, packed
+from recsys.state import (
+    FACETS,
+    HISTORY,
+    MAILED,
+    OPINIONS,
+    SHOWN,
+    Entries,
+    UserState,
+    merged,
+    no_entries,
+    packed,
+)
 from tests import shop
 
 N_USERS, N_ITEMS = 3, 6
@@ -97,6 +108,8 @@ def test_replay_sees_a_customer_as_serving_would(
         (replayed.history, served.history),
         (replayed.purchases, served.purchases),
         (replayed.opinions, served.opinions),
+        (replayed.lines.of(SHOWN), served.lines.of(SHOWN)),
+        (replayed.lines.of(MAILED), served.lines.of(MAILED)),
     ):
         assert mine.offsets.tolist() == theirs.offsets.tolist()
         assert mine.rows.tolist() == theirs.rows.tolist()
@@ -202,6 +215,7 @@ def test_variant_counts_as_its_product() -> None:
         history=_entry(EventType.CLICK, 4, 0),
         purchases=_entry(EventType.PURCHASE, 4, 0),
         opinions=_entry(EventType.HIDE, 4, 0),
+        shown=_entry(EventType.IMPRESSION, 4, 0),
     )
     asked = Query("home", NOW, user_id="u", seeds=(ItemId("item 4"),), excluded=(ItemId("item 4"),))
 
@@ -209,9 +223,9 @@ def test_variant_counts_as_its_product() -> None:
         [asked], [known], assortment=Assortment.of(GROUPED), interest=INTEREST
     )
 
-    lines = (contexts.history, contexts.purchases, contexts.opinions)
+    lines = (contexts.history, contexts.purchases, contexts.opinions, contexts.lines.of(SHOWN))
     found = (*lines, contexts.interests, contexts.seeds, contexts.excluded)
-    assert [one.rows.tolist() for one in found] == [[2]] * 6
+    assert [one.rows.tolist() for one in found] == [[2]] * 7
 
 
 def test_two_variants_in_a_basket_are_one_seed() -> None:
@@ -239,6 +253,16 @@ def test_events_rolled_up_before_leave_the_same_history(
 
     assert lines[0].rows.tolist() == lines[1].rows.tolist()
     assert not np.any(lines[0].rows == 4)
+
+
+def test_what_few_stages_ask_for_is_read_once_for_all_parts_of_a_batch() -> None:
+    known = [shop.state((EventType.IMPRESSION, item, 1.0)) for item in ("bread", "tea")]
+    contexts = shop.contexts(known)
+
+    second = contexts.of(np.array([1], dtype=np.int32)).lines.of(SHOWN)
+
+    assert shop.names(second.rows) == ["tea"]
+    assert set(contexts.lines.made) == {"history", "purchases", "opinions", "shown"}
 
 
 def test_queries_of_two_markets_are_no_batch() -> None:

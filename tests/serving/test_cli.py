@@ -19,9 +19,10 @@ from serving.cli import app
 from serving.clock import utc_now
 from serving.ingest import RejectedEvent, WriteResult
 from serving.port import held_port
+from tests.serving.unasked import Unasked
 
 BOUGHT = Reason(ReasonCode.POPULAR, "Many \x1bbuy it.")
-COMMANDS = ("serve", "recommend", "event", "picks")
+COMMANDS = ("serve", "recommend", "explain", "event", "picks")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,7 +61,7 @@ def test_server_that_others_could_reach_is_not_started() -> None:
     assert "no access control" in str(called.exception)
 
 
-class Kiosk:
+class Kiosk(Unasked):
     """A server that has bread, as one of its writers named it, and keeps what it is told."""
 
     def __init__(self) -> None:

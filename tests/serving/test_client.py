@@ -23,13 +23,14 @@ from serving.client import Client, RecsysClient
 from serving.ingest import RejectedEvent, WriteResult
 from serving.metrics import CallMetrics, Registry
 from serving.shapes import events_of_segment
+from tests.serving.unasked import Unasked
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AN_HOUR_AGO = NOW - timedelta(hours=1)
 
 
 @dataclass
-class Kiosk:
+class Kiosk(Unasked):
     """Sells bread and tea: recommends them to everybody, and keeps every event it is told."""
 
     queries: list[Query] = field(default_factory=list)

@@ -6,6 +6,7 @@ The wire API of the recommendation service. Requests are plain protobuf over gRP
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from protos.recsys.v1 import event_service_pb2 as _event_service_pb2
@@ -134,6 +135,16 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Many customers buy the item."""
     REASON_CODE_NEW: _ReasonCode.ValueType  # 7
     """The shop has the item since a short while ago, and too few bought it yet to tell its worth."""
+    REASON_CODE_DUE_AGAIN: _ReasonCode.ValueType  # 8
+    """The asker buys the item regularly and is about to need it again."""
+    REASON_CODE_TRENDING: _ReasonCode.ValueType  # 9
+    """The item sells more of late than it used to, in the market that was asked for."""
+    REASON_CODE_NEW_FROM_BRAND: _ReasonCode.ValueType  # 10
+    """The item is new, and of a brand that the asker has bought."""
+    REASON_CODE_PICKED: _ReasonCode.ValueType  # 11
+    """The shop put the item there by a rule."""
+    REASON_CODE_FALLBACK: _ReasonCode.ValueType  # 12
+    """The placement found too little, and the item fills its list up."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Says as data why an item is in a list."""
@@ -154,6 +165,16 @@ REASON_CODE_POPULAR: ReasonCode.ValueType  # 6
 """Many customers buy the item."""
 REASON_CODE_NEW: ReasonCode.ValueType  # 7
 """The shop has the item since a short while ago, and too few bought it yet to tell its worth."""
+REASON_CODE_DUE_AGAIN: ReasonCode.ValueType  # 8
+"""The asker buys the item regularly and is about to need it again."""
+REASON_CODE_TRENDING: ReasonCode.ValueType  # 9
+"""The item sells more of late than it used to, in the market that was asked for."""
+REASON_CODE_NEW_FROM_BRAND: ReasonCode.ValueType  # 10
+"""The item is new, and of a brand that the asker has bought."""
+REASON_CODE_PICKED: ReasonCode.ValueType  # 11
+"""The shop put the item there by a rule."""
+REASON_CODE_FALLBACK: ReasonCode.ValueType  # 12
+"""The placement found too little, and the item fills its list up."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 class _DegradedReason:
@@ -184,6 +205,114 @@ filled again, or takes no more for now. The answer rests on what it has.
 """
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
+class _FindingCode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FindingCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingCode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINDING_CODE_UNSPECIFIED: _FindingCode.ValueType  # 0
+    """A finding that has no value here yet; the text tells it."""
+    FINDING_CODE_UNKNOWN_ITEM: _FindingCode.ValueType  # 1
+    """The bundle knows no item of this id."""
+    FINDING_CODE_NOT_DESCRIBED: _FindingCode.ValueType  # 2
+    """The catalog does not describe the item, or not any more."""
+    FINDING_CODE_HIDDEN: _FindingCode.ValueType  # 3
+    """The shop hides the item."""
+    FINDING_CODE_SOLD_OUT: _FindingCode.ValueType  # 4
+    """There is no piece left of the item."""
+    FINDING_CODE_NOT_AVAILABLE: _FindingCode.ValueType  # 5
+    """The item is marked as not available."""
+    FINDING_CODE_NOT_YET_SOLD: _FindingCode.ValueType  # 6
+    """Selling of the item has not begun."""
+    FINDING_CODE_NO_LONGER_SOLD: _FindingCode.ValueType  # 7
+    """Selling of the item has ended."""
+    FINDING_CODE_OTHER_MARKETS: _FindingCode.ValueType  # 8
+    """The item is sold in other markets alone."""
+    FINDING_CODE_VARIANT_SHOWN: _FindingCode.ValueType  # 9
+    """Another variant of the product is shown in the item's stead."""
+    FINDING_CODE_EXCLUDED: _FindingCode.ValueType  # 10
+    """The request excludes the item."""
+    FINDING_CODE_REFUSED: _FindingCode.ValueType  # 11
+    """A filter refuses the item."""
+    FINDING_CODE_PROPOSED: _FindingCode.ValueType  # 12
+    """A source proposes the item."""
+    FINDING_CODE_BEYOND_DEPTH: _FindingCode.ValueType  # 13
+    """A source finds the item, but further down than it is asked for."""
+    FINDING_CODE_NOT_FOUND_BY_SOURCE: _FindingCode.ValueType  # 14
+    """A source does not find the item."""
+    FINDING_CODE_NOT_PROPOSED: _FindingCode.ValueType  # 15
+    """No source proposes the item, so it is not ranked."""
+    FINDING_CODE_RANKED: _FindingCode.ValueType  # 16
+    """The item has a score and a rank."""
+    FINDING_CODE_OUTRANKED: _FindingCode.ValueType  # 17
+    """The list is full with items that rank higher."""
+    FINDING_CODE_PASSED_OVER: _FindingCode.ValueType  # 18
+    """The item ranks high enough, but the selection took others instead."""
+    FINDING_CODE_MADE_ROOM: _FindingCode.ValueType  # 19
+    """The item left the list for one that is new, being tried out, or wanted by a rule."""
+    FINDING_CODE_LISTED: _FindingCode.ValueType  # 20
+    """The item is in the list."""
+    FINDING_CODE_FILLS_UP: _FindingCode.ValueType  # 21
+    """The fallback placement brought the item into the list."""
+    FINDING_CODE_UNPERSONALISED: _FindingCode.ValueType  # 22
+    """Nothing that the asker did was used: they refuse that, or it cannot be told."""
+    FINDING_CODE_IRRELEVANT: _FindingCode.ValueType  # 23
+    """The item is less relevant than the placement asks for, so it is not ranked."""
+
+class FindingCode(_FindingCode, metaclass=_FindingCodeEnumTypeWrapper):
+    """Says as data what was found about an item on its way to a list."""
+
+FINDING_CODE_UNSPECIFIED: FindingCode.ValueType  # 0
+"""A finding that has no value here yet; the text tells it."""
+FINDING_CODE_UNKNOWN_ITEM: FindingCode.ValueType  # 1
+"""The bundle knows no item of this id."""
+FINDING_CODE_NOT_DESCRIBED: FindingCode.ValueType  # 2
+"""The catalog does not describe the item, or not any more."""
+FINDING_CODE_HIDDEN: FindingCode.ValueType  # 3
+"""The shop hides the item."""
+FINDING_CODE_SOLD_OUT: FindingCode.ValueType  # 4
+"""There is no piece left of the item."""
+FINDING_CODE_NOT_AVAILABLE: FindingCode.ValueType  # 5
+"""The item is marked as not available."""
+FINDING_CODE_NOT_YET_SOLD: FindingCode.ValueType  # 6
+"""Selling of the item has not begun."""
+FINDING_CODE_NO_LONGER_SOLD: FindingCode.ValueType  # 7
+"""Selling of the item has ended."""
+FINDING_CODE_OTHER_MARKETS: FindingCode.ValueType  # 8
+"""The item is sold in other markets alone."""
+FINDING_CODE_VARIANT_SHOWN: FindingCode.ValueType  # 9
+"""Another variant of the product is shown in the item's stead."""
+FINDING_CODE_EXCLUDED: FindingCode.ValueType  # 10
+"""The request excludes the item."""
+FINDING_CODE_REFUSED: FindingCode.ValueType  # 11
+"""A filter refuses the item."""
+FINDING_CODE_PROPOSED: FindingCode.ValueType  # 12
+"""A source proposes the item."""
+FINDING_CODE_BEYOND_DEPTH: FindingCode.ValueType  # 13
+"""A source finds the item, but further down than it is asked for."""
+FINDING_CODE_NOT_FOUND_BY_SOURCE: FindingCode.ValueType  # 14
+"""A source does not find the item."""
+FINDING_CODE_NOT_PROPOSED: FindingCode.ValueType  # 15
+"""No source proposes the item, so it is not ranked."""
+FINDING_CODE_RANKED: FindingCode.ValueType  # 16
+"""The item has a score and a rank."""
+FINDING_CODE_OUTRANKED: FindingCode.ValueType  # 17
+"""The list is full with items that rank higher."""
+FINDING_CODE_PASSED_OVER: FindingCode.ValueType  # 18
+"""The item ranks high enough, but the selection took others instead."""
+FINDING_CODE_MADE_ROOM: FindingCode.ValueType  # 19
+"""The item left the list for one that is new, being tried out, or wanted by a rule."""
+FINDING_CODE_LISTED: FindingCode.ValueType  # 20
+"""The item is in the list."""
+FINDING_CODE_FILLS_UP: FindingCode.ValueType  # 21
+"""The fallback placement brought the item into the list."""
+FINDING_CODE_UNPERSONALISED: FindingCode.ValueType  # 22
+"""Nothing that the asker did was used: they refuse that, or it cannot be told."""
+FINDING_CODE_IRRELEVANT: FindingCode.ValueType  # 23
+"""The item is less relevant than the placement asks for, so it is not ranked."""
+Global___FindingCode: _TypeAlias = FindingCode  # noqa: Y015
+
 @_typing.final
 class RecommendRequest(_message.Message):
     """Asks for the items of one placement for one user.
@@ -209,6 +338,12 @@ class RecommendRequest(_message.Message):
     SEARCH_QUERY_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    ROTATION_RATE_FIELD_NUMBER: _builtins.int
+    MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Required. Name of a configured placement, such as `home`; at most 128 bytes."""
     user_id: _builtins.str
@@ -241,6 +376,27 @@ class RecommendRequest(_message.Message):
     """Optional. Where the customer is."""
     device: _builtins.str
     """Optional. The shop's own name of the kind of device, such as `phone`; at most 64 bytes."""
+    language: _builtins.str
+    """Optional. Language of the sentences, as a BCP 47 tag such as `da` or `en-GB`; at most 35
+    characters. One that the server has no sentences in falls back to its base, then to the server's
+    own.
+    """
+    validate_only: _builtins.bool
+    """Optional. Whether to check the request and serve nothing: the answer names the placement and the
+    bundle it would use, and holds no items.
+    """
+    diversity: _builtins.float
+    """Optional. How much the items of the list are to differ from each other, 0 (as ranked) to 1;
+    unset means the placement's own.
+    """
+    rotation_rate: _builtins.float
+    """Optional. How far items step back that the asker was shown and did nothing with, 0 (not at all)
+    to 1 (behind all others); unset means the placement's own.
+    """
+    min_relevance: _builtins.float
+    """Optional. Share of the best item's relevance that each item has to reach, 0 to 1; unset means
+    the placement's own. The list is shorter where too few reach it.
+    """
     @_builtins.property
     def seed_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Items the list should relate to: the product on the page. At most 50.
@@ -257,6 +413,13 @@ class RecommendRequest(_message.Message):
     def cart_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Items in the cart; at most 200. The list relates to them, too, and leaves them out.
         Unknown ids are ignored and come back in `missing_ids`.
+        """
+
+    @_builtins.property
+    def item_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Fields of the catalog to give with each item: `title`, `url`, `image_url`,
+        `category`, `brand`, `price`, `list_price`, and others that filters know, attributes among
+        them; at most 30. An unknown name is INVALID_ARGUMENT.
         """
 
     def __init__(
@@ -277,12 +440,29 @@ class RecommendRequest(_message.Message):
         search_query: _builtins.str = ...,
         channel: _event_service_pb2.Channel.ValueType = ...,
         device: _builtins.str = ...,
+        language: _builtins.str = ...,
+        item_fields: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
+        diversity: _builtins.float | None = ...,
+        rotation_rate: _builtins.float | None = ...,
+        min_relevance: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "diversity", b"diversity", "min_relevance", b"min_relevance", "rotation_rate", b"rotation_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "market", b"market", "page_size", b"page_size", "page_type", b"page_type", "placement", b"placement", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "item_fields", b"item_fields", "language", b"language", "market", b"market", "min_relevance", b"min_relevance", "page_size", b"page_size", "page_type", b"page_type", "placement", b"placement", "rotation_rate", b"rotation_rate", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "validate_only", b"validate_only", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
+    _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
+    _WhichOneofReturnType__min_relevance: _TypeAlias = _typing.Literal["min_relevance"]  # noqa: Y015
+    _WhichOneofArgType__min_relevance: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance"]  # noqa: Y015
+    _WhichOneofReturnType__rotation_rate: _TypeAlias = _typing.Literal["rotation_rate"]  # noqa: Y015
+    _WhichOneofArgType__rotation_rate: _TypeAlias = _typing.Literal["_rotation_rate", b"_rotation_rate"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_relevance) -> _WhichOneofReturnType__min_relevance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rotation_rate) -> _WhichOneofReturnType__rotation_rate | None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
 
@@ -308,6 +488,9 @@ class RecommendPageRequest(_message.Message):
     SEARCH_QUERY_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """Optional. The shop's id of the user; empty for a visitor not known."""
     visitor_id: _builtins.str
@@ -326,6 +509,15 @@ class RecommendPageRequest(_message.Message):
     """Optional. Where the customer is."""
     device: _builtins.str
     """Optional. The shop's own name of the kind of device, such as `phone`; at most 64 bytes."""
+    language: _builtins.str
+    """Optional. Language of the sentences, as a BCP 47 tag such as `da` or `en-GB`; at most 35
+    characters. One that the server has no sentences in falls back to its base, then to the server's
+    own.
+    """
+    validate_only: _builtins.bool
+    """Optional. Whether to check the request and serve nothing: the answer names the placements and
+    the bundle it would use, and holds no items.
+    """
     @_builtins.property
     def slots(self) -> _containers.RepeatedCompositeFieldContainer[Global___Slot]:
         """Required. What to show where, in the order in which the slots may choose; at most 20."""
@@ -341,6 +533,13 @@ class RecommendPageRequest(_message.Message):
     @_builtins.property
     def cart_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Items in the cart; at most 200."""
+
+    @_builtins.property
+    def item_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Fields of the catalog to give with each item: `title`, `url`, `image_url`,
+        `category`, `brand`, `price`, `list_price`, and others that filters know, attributes among
+        them; at most 30. An unknown name is INVALID_ARGUMENT.
+        """
 
     def __init__(
         self,
@@ -358,10 +557,13 @@ class RecommendPageRequest(_message.Message):
         search_query: _builtins.str = ...,
         channel: _event_service_pb2.Channel.ValueType = ...,
         device: _builtins.str = ...,
+        language: _builtins.str = ...,
+        item_fields: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "excluded_item_ids", b"excluded_item_ids", "market", b"market", "page_type", b"page_type", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "slots", b"slots", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "excluded_item_ids", b"excluded_item_ids", "item_fields", b"item_fields", "language", b"language", "market", b"market", "page_type", b"page_type", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "slots", b"slots", "user_id", b"user_id", "validate_only", b"validate_only", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -377,6 +579,9 @@ class Slot(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
+    DIVERSITY_FIELD_NUMBER: _builtins.int
+    ROTATION_RATE_FIELD_NUMBER: _builtins.int
+    MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Required. Name of a configured placement, such as `home`; at most 128 bytes."""
     name: _builtins.str
@@ -387,6 +592,18 @@ class Slot(_message.Message):
     """
     filter: _builtins.str
     """Optional. What items of this list have to be, as in RecommendRequest."""
+    diversity: _builtins.float
+    """Optional. How much the items of the list are to differ from each other, 0 (as ranked) to 1;
+    unset means the placement's own.
+    """
+    rotation_rate: _builtins.float
+    """Optional. How far items step back that the asker was shown and did nothing with, 0 (not at all)
+    to 1 (behind all others); unset means the placement's own.
+    """
+    min_relevance: _builtins.float
+    """Optional. Share of the best item's relevance that each item has to reach, 0 to 1; unset means
+    the placement's own. The list is shorter where too few reach it.
+    """
     def __init__(
         self,
         *,
@@ -394,12 +611,26 @@ class Slot(_message.Message):
         name: _builtins.str = ...,
         page_size: _builtins.int = ...,
         filter: _builtins.str = ...,
+        diversity: _builtins.float | None = ...,
+        rotation_rate: _builtins.float | None = ...,
+        min_relevance: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "diversity", b"diversity", "min_relevance", b"min_relevance", "rotation_rate", b"rotation_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "name", b"name", "page_size", b"page_size", "placement", b"placement"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "diversity", b"diversity", "filter", b"filter", "min_relevance", b"min_relevance", "name", b"name", "page_size", b"page_size", "placement", b"placement", "rotation_rate", b"rotation_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
+    _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
+    _WhichOneofReturnType__min_relevance: _TypeAlias = _typing.Literal["min_relevance"]  # noqa: Y015
+    _WhichOneofArgType__min_relevance: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance"]  # noqa: Y015
+    _WhichOneofReturnType__rotation_rate: _TypeAlias = _typing.Literal["rotation_rate"]  # noqa: Y015
+    _WhichOneofArgType__rotation_rate: _TypeAlias = _typing.Literal["_rotation_rate", b"_rotation_rate"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__diversity) -> _WhichOneofReturnType__diversity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_relevance) -> _WhichOneofReturnType__min_relevance | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rotation_rate) -> _WhichOneofReturnType__rotation_rate | None: ...
 
 Global___Slot: _TypeAlias = Slot  # noqa: Y015
 
@@ -511,6 +742,9 @@ class FillReport(_message.Message):
     FALLBACK_COUNT_FIELD_NUMBER: _builtins.int
     ON_PAGE_COUNT_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
+    UNMET_FIELD_NUMBER: _builtins.int
+    IRRELEVANT_COUNT_FIELD_NUMBER: _builtins.int
+    RELEVANCE_KEPT_FIELD_NUMBER: _builtins.int
     wanted_count: _builtins.int
     """Output only. Items asked for."""
     eligible_count: _builtins.int
@@ -521,9 +755,19 @@ class FillReport(_message.Message):
     """Output only. Items in the list that the fallback placement proposed, the last ones."""
     on_page_count: _builtins.int
     """Output only. Eligible items that stand in an earlier list of the page."""
+    irrelevant_count: _builtins.int
+    """Output only. Candidates that left because they were not relevant enough."""
+    relevance_kept: _builtins.float
+    """Output only. Share of relevance that is kept: of what the list would have without diversity
+    and without what re-ranks it; 1 where there is neither.
+    """
     @_builtins.property
     def removed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovedByFilter]:
         """Output only. What each filter took away of what those before it had left, in their order."""
+
+    @_builtins.property
+    def unmet(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnmetRule]:
+        """Output only. Rules of the shop that the list does not keep; all others it keeps exactly."""
 
     def __init__(
         self,
@@ -534,14 +778,45 @@ class FillReport(_message.Message):
         fallback_count: _builtins.int = ...,
         on_page_count: _builtins.int = ...,
         removed: _abc.Iterable[Global___RemovedByFilter] | None = ...,
+        unmet: _abc.Iterable[Global___UnmetRule] | None = ...,
+        irrelevant_count: _builtins.int = ...,
+        relevance_kept: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_relevance_kept", b"_relevance_kept", "relevance_kept", b"relevance_kept"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_relevance_kept", b"_relevance_kept", "eligible_count", b"eligible_count", "fallback_count", b"fallback_count", "irrelevant_count", b"irrelevant_count", "on_page_count", b"on_page_count", "relevance_kept", b"relevance_kept", "removed", b"removed", "returned_count", b"returned_count", "unmet", b"unmet", "wanted_count", b"wanted_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__relevance_kept: _TypeAlias = _typing.Literal["relevance_kept"]  # noqa: Y015
+    _WhichOneofArgType__relevance_kept: _TypeAlias = _typing.Literal["_relevance_kept", b"_relevance_kept"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relevance_kept) -> _WhichOneofReturnType__relevance_kept | None: ...
+
+Global___FillReport: _TypeAlias = FillReport  # noqa: Y015
+
+@_typing.final
+class UnmetRule(_message.Message):
+    """Says why a list does not keep a rule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RULE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    rule: _builtins.str
+    """Output only. Name of the rule."""
+    why: _builtins.str
+    """Output only. Why the list does not keep it, as a sentence."""
+    def __init__(
+        self,
+        *,
+        rule: _builtins.str = ...,
+        why: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["eligible_count", b"eligible_count", "fallback_count", b"fallback_count", "on_page_count", b"on_page_count", "removed", b"removed", "returned_count", b"returned_count", "wanted_count", b"wanted_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___FillReport: _TypeAlias = FillReport  # noqa: Y015
+Global___UnmetRule: _TypeAlias = UnmetRule  # noqa: Y015
 
 @_typing.final
 class RemovedByFilter(_message.Message):
@@ -655,6 +930,9 @@ class RecommendedItem(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     TITLE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    RULES_APPLIED_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """Output only. The shop's id of the item."""
     position: _builtins.int
@@ -665,9 +943,25 @@ class RecommendedItem(_message.Message):
     """Output only. Name of the candidate source that weighed most, such as `nearest`."""
     title: _builtins.str
     """Output only. The item's title; empty where the catalog holds none."""
+    propensity: _builtins.float
+    """Output only. Chance that this list holds the item, above 0: 1 unless exploration drew it, or
+    might have put another in its stead. Keep it with impressions, to weigh what customers do by it.
+    """
     @_builtins.property
     def reason(self) -> Global___Reason:
         """Output only. Why the item is in the list."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemField]:
+        """Output only. The catalog fields that were asked for, of the variant that is shown and in the
+        market that was asked for; those that the item does not have are left out.
+        """
+
+    @_builtins.property
+    def rules_applied(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Names of the shop's rules that touched the item: that pinned it, changed its score,
+        brought it into the list or are against it; those first that have their way.
+        """
 
     def __init__(
         self,
@@ -678,12 +972,17 @@ class RecommendedItem(_message.Message):
         source: _builtins.str = ...,
         reason: Global___Reason | None = ...,
         title: _builtins.str = ...,
+        fields: _abc.Iterable[Global___ItemField] | None = ...,
+        rules_applied: _abc.Iterable[_builtins.str] | None = ...,
+        propensity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_propensity", b"_propensity", "propensity", b"propensity", "reason", b"reason"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "position", b"position", "reason", b"reason", "score", b"score", "source", b"source", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_propensity", b"_propensity", "fields", b"fields", "item_id", b"item_id", "position", b"position", "propensity", b"propensity", "reason", b"reason", "rules_applied", b"rules_applied", "score", b"score", "source", b"source", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__propensity: _TypeAlias = _typing.Literal["propensity"]  # noqa: Y015
+    _WhichOneofArgType__propensity: _TypeAlias = _typing.Literal["_propensity", b"_propensity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__propensity) -> _WhichOneofReturnType__propensity | None: ...
 
 Global___RecommendedItem: _TypeAlias = RecommendedItem  # noqa: Y015
 
@@ -696,13 +995,31 @@ class Reason(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     ANCHOR_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    ANCHOR_EVENT_TYPE_FIELD_NUMBER: _builtins.int
+    DUE_TIME_FIELD_NUMBER: _builtins.int
+    USUAL_QUANTITY_FIELD_NUMBER: _builtins.int
+    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
     code: Global___ReasonCode.ValueType
     """Output only. The reason as data."""
     text: _builtins.str
-    """Output only. The reason as one English sentence."""
+    """Output only. The reason as one sentence, in the language that was asked for."""
+    anchor_event_type: _event_service_pb2.EventType.ValueType
+    """Output only. What the asker did with the first of the anchors, where that is said."""
+    usual_quantity: _builtins.float
+    """Output only. Pieces the asker usually buys at a time; 0 where their purchases do not tell."""
     @_builtins.property
     def anchor_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. Items of the asker or of the page that brought this one here, strongest first."""
+
+    @_builtins.property
+    def due_time(self) -> _timestamp_pb2.Timestamp:
+        """Output only. When the asker would usually buy the item again, where their purchases tell."""
+
+    @_builtins.property
+    def contributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contribution]:
+        """Output only. The share of each source in the item's score, greatest first; the shares add up to
+        1.
+        """
 
     def __init__(
         self,
@@ -710,11 +1027,401 @@ class Reason(_message.Message):
         code: Global___ReasonCode.ValueType = ...,
         text: _builtins.str = ...,
         anchor_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        anchor_event_type: _event_service_pb2.EventType.ValueType = ...,
+        due_time: _timestamp_pb2.Timestamp | None = ...,
+        usual_quantity: _builtins.float = ...,
+        contributions: _abc.Iterable[Global___Contribution] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["due_time", b"due_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_item_ids", b"anchor_item_ids", "code", b"code", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_event_type", b"anchor_event_type", "anchor_item_ids", b"anchor_item_ids", "code", b"code", "contributions", b"contributions", "due_time", b"due_time", "text", b"text", "usual_quantity", b"usual_quantity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
+
+@_typing.final
+class Contribution(_message.Message):
+    """Says how much of an item's score one source brought."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Output only. Name of the source, such as `nearest`."""
+    share: _builtins.float
+    """Output only. Its share in the score, above 0 and up to 1."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["share", b"share", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Contribution: _TypeAlias = Contribution  # noqa: Y015
+
+@_typing.final
+class ItemField(_message.Message):
+    """Holds one field of an item, as the catalog has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    LIST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Output only. Name of the field, as it was asked for."""
+    text: _builtins.str
+    """A text, such as a title or the path of a category."""
+    number: _builtins.float
+    """A number, such as a price."""
+    @_builtins.property
+    def list(self) -> Global___TextList:
+        """Several texts."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        text: _builtins.str = ...,
+        number: _builtins.float = ...,
+        list: Global___TextList | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["list", b"list", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["list", b"list", "name", b"name", "number", b"number", "text", b"text", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value: _TypeAlias = _typing.Literal["text", "number", "list"]  # noqa: Y015
+    _WhichOneofArgType_value: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value) -> _WhichOneofReturnType_value | None: ...
+
+Global___ItemField: _TypeAlias = ItemField  # noqa: Y015
+
+@_typing.final
+class TextList(_message.Message):
+    """Holds several texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. The texts, in the order of the catalog."""
+
+    def __init__(
+        self,
+        *,
+        texts: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextList: _TypeAlias = TextList  # noqa: Y015
+
+@_typing.final
+class ExplainRequest(_message.Message):
+    """Asks why one item is in a list, or why it is not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """Required. The shop's id of the item in question."""
+    @_builtins.property
+    def request(self) -> Global___RecommendRequest:
+        """Required. The list, and who asks for it, as in `Recommend`; `item_fields` and `validate_only`
+        are not looked at.
+        """
+
+    def __init__(
+        self,
+        *,
+        request: Global___RecommendRequest | None = ...,
+        item_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainRequest: _TypeAlias = ExplainRequest  # noqa: Y015
+
+@_typing.final
+class ExplainResponse(_message.Message):
+    """Says why one item is in a list, or why it is not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_ID_FIELD_NUMBER: _builtins.int
+    SHOWN_ITEM_ID_FIELD_NUMBER: _builtins.int
+    LISTED_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    PROPOSALS_FIELD_NUMBER: _builtins.int
+    RANKING_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    LAST_ITEM_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    PERSONALISED_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASON_FIELD_NUMBER: _builtins.int
+    RULES_APPLIED_FIELD_NUMBER: _builtins.int
+    item_id: _builtins.str
+    """Output only. The id that was asked about."""
+    shown_item_id: _builtins.str
+    """Output only. The variant that stands for it in lists of this market; empty where none does."""
+    listed: _builtins.bool
+    """Output only. Whether the item, or the variant in its stead, is in the list."""
+    position: _builtins.int
+    """Output only. Its place in the list, from 1; 0 where it is not in the list."""
+    cause: Global___FindingCode.ValueType
+    """Output only. What decided: of an item that is listed FINDING_CODE_LISTED,
+    FINDING_CODE_FILLS_UP or FINDING_CODE_VARIANT_SHOWN, else what kept it out first.
+    """
+    placement: _builtins.str
+    """Output only. Name of the placement."""
+    tier: Global___Tier.ValueType
+    """Output only. How much about the asker the list rests on."""
+    bundle_version: _builtins.str
+    """Output only. Version of the model bundle."""
+    personalised: _builtins.bool
+    """Output only. Whether the list may rest on what the asker did."""
+    degraded: _builtins.bool
+    """Output only. Whether less is used than is known, because a part of the service was away."""
+    degraded_reason: Global___DegradedReason.ValueType
+    """Output only. Why less is used, as in RecommendResponse."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
+        """Output only. What was found, in the order of the stages."""
+
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Refusal]:
+        """Output only. What each filter that refuses the item compared."""
+
+    @_builtins.property
+    def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Proposal]:
+        """Output only. What each source makes of the item, in the order of the placement; empty where
+        filters refuse it.
+        """
+
+    @_builtins.property
+    def ranking(self) -> Global___Ranking:
+        """Output only. What became of it in ranking; unset where it did not come so far."""
+
+    @_builtins.property
+    def reason(self) -> Global___Reason:
+        """Output only. Why the item is in the list, as in the list; unset where it is not."""
+
+    @_builtins.property
+    def last_item(self) -> Global___RecommendedItem:
+        """Output only. The last item of the list, which the item would have to outrank; unset for an empty
+        list.
+        """
+
+    @_builtins.property
+    def rules_applied(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Names of the shop's rules that touched the item in the list."""
+
+    def __init__(
+        self,
+        *,
+        item_id: _builtins.str = ...,
+        shown_item_id: _builtins.str = ...,
+        listed: _builtins.bool = ...,
+        position: _builtins.int = ...,
+        cause: Global___FindingCode.ValueType = ...,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+        refusals: _abc.Iterable[Global___Refusal] | None = ...,
+        proposals: _abc.Iterable[Global___Proposal] | None = ...,
+        ranking: Global___Ranking | None = ...,
+        reason: Global___Reason | None = ...,
+        last_item: Global___RecommendedItem | None = ...,
+        placement: _builtins.str = ...,
+        tier: Global___Tier.ValueType = ...,
+        bundle_version: _builtins.str = ...,
+        personalised: _builtins.bool = ...,
+        degraded: _builtins.bool = ...,
+        degraded_reason: Global___DegradedReason.ValueType = ...,
+        rules_applied: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_item", b"last_item", "ranking", b"ranking", "reason", b"reason"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_version", b"bundle_version", "cause", b"cause", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "findings", b"findings", "item_id", b"item_id", "last_item", b"last_item", "listed", b"listed", "personalised", b"personalised", "placement", b"placement", "position", b"position", "proposals", b"proposals", "ranking", b"ranking", "reason", b"reason", "refusals", b"refusals", "rules_applied", b"rules_applied", "shown_item_id", b"shown_item_id", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Finding(_message.Message):
+    """Holds one thing that was found about an item on its way to a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    code: Global___FindingCode.ValueType
+    """Output only. The finding as data."""
+    text: _builtins.str
+    """Output only. The finding as one sentence, in the language that was asked for."""
+    def __init__(
+        self,
+        *,
+        code: Global___FindingCode.ValueType = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class Refusal(_message.Message):
+    """Says what a filter that refuses an item compared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    filter: _builtins.str
+    """Output only. Name of the filter, or the condition that it checks."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedValue]:
+        """Output only. The values that it looked at, of a condition; empty for other filters."""
+
+    def __init__(
+        self,
+        *,
+        filter: _builtins.str = ...,
+        values: _abc.Iterable[Global___ComparedValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+
+@_typing.final
+class ComparedValue(_message.Message):
+    """Holds a value that a condition looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Output only. Name of the field, such as `price` or `customer.usual_price`."""
+    value: _builtins.str
+    """Output only. The value as text; empty where it is unknown."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedValue: _TypeAlias = ComparedValue  # noqa: Y015
+
+@_typing.final
+class Proposal(_message.Message):
+    """Says what one source makes of an item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    DEPTH_FIELD_NUMBER: _builtins.int
+    PROPOSED_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Output only. Name of the source, such as `nearest`."""
+    rank: _builtins.int
+    """Output only. Place among what the source finds, from 1, asked as deep as the catalog goes; 0
+    where it does not find the item at all.
+    """
+    depth: _builtins.int
+    """Output only. How many items the source is asked for: it proposes the item if `rank` is not
+    beyond that.
+    """
+    proposed: _builtins.bool
+    """Output only. Whether the source proposes the item."""
+    score: _builtins.float
+    """Output only. The source's own score; 0 where it does not find the item."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        rank: _builtins.int = ...,
+        depth: _builtins.int = ...,
+        proposed: _builtins.bool = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depth", b"depth", "proposed", b"proposed", "rank", b"rank", "score", b"score", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Proposal: _TypeAlias = Proposal  # noqa: Y015
+
+@_typing.final
+class Ranking(_message.Message):
+    """Says what became of an item in ranking."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RANK_FIELD_NUMBER: _builtins.int
+    RANKED_COUNT_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
+    rank: _builtins.int
+    """Output only. Place among all that was ranked, from 1."""
+    ranked_count: _builtins.int
+    """Output only. How many items were ranked."""
+    score: _builtins.float
+    """Output only. The item's score, by which it is ranked."""
+    @_builtins.property
+    def contributions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Contribution]:
+        """Output only. The share of each source in the score, greatest first; the shares add up to 1."""
+
+    def __init__(
+        self,
+        *,
+        rank: _builtins.int = ...,
+        ranked_count: _builtins.int = ...,
+        score: _builtins.float = ...,
+        contributions: _abc.Iterable[Global___Contribution] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contributions", b"contributions", "rank", b"rank", "ranked_count", b"ranked_count", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Ranking: _TypeAlias = Ranking  # noqa: Y015

@@ -45,6 +45,11 @@ class RecommendationServiceStub:
                 request_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageRequest.SerializeToString,
                 response_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/recsys.v1.RecommendationService/Explain',
+                request_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer:
@@ -72,6 +77,16 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Says why an item is in the list that `Recommend` would give, or why it is not, stage by stage.
+
+        Reads only, and counts as no answer: nothing is remembered of it. Errors are those of
+        `Recommend`; an item that the bundle does not know is an answer, not an error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +99,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.RecommendPage,
                     request_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageRequest.FromString,
                     response_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainRequest.FromString,
+                    response_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -141,6 +161,33 @@ class RecommendationService:
             '/recsys.v1.RecommendationService/RecommendPage',
             protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageRequest.SerializeToString,
             protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendPageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.v1.RecommendationService/Explain',
+            protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainRequest.SerializeToString,
+            protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

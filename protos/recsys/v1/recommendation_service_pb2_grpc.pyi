@@ -29,6 +29,12 @@ class RecommendationServiceStub:
     One call is cheaper than one for each slot. Slots choose in their order: put the one first that
     matters most. Errors are those of `Recommend`, with the path of the slot at fault.
     """
+    Explain: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.ExplainRequest, _recommendation_service_pb2.ExplainResponse]
+    """Says why an item is in the list that `Recommend` would give, or why it is not, stage by stage.
+
+    Reads only, and counts as no answer: nothing is remembered of it. Errors are those of
+    `Recommend`; an item that the bundle does not know is an answer, not an error.
+    """
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers what to show one customer in one place."""
@@ -56,6 +62,18 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         One call is cheaper than one for each slot. Slots choose in their order: put the one first that
         matters most. Errors are those of `Recommend`, with the path of the slot at fault.
+        """
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _recommendation_service_pb2.ExplainRequest,
+        context: _aio.ServicerContext[_recommendation_service_pb2.ExplainRequest, _abc.Awaitable[_recommendation_service_pb2.ExplainResponse]],
+    ) -> _abc.Awaitable[_recommendation_service_pb2.ExplainResponse]:
+        """Says why an item is in the list that `Recommend` would give, or why it is not, stage by stage.
+
+        Reads only, and counts as no answer: nothing is remembered of it. Errors are those of
+        `Recommend`; an item that the bundle does not know is an answer, not an error.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _aio.Server) -> None: ...

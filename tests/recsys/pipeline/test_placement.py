@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import InvalidInput, NotFound
+from recsys.pipeline.filter_configs import NotShownConfig, NotViewedConfig
 from recsys.pipeline.placement import (
     DEFAULT_PLACEMENTS,
+    ExplorationConfig,
     NewcomersConfig,
+    RotationConfig,
     parse_placements,
     read_placements,
 )
@@ -34,6 +37,41 @@ def test_the_placements_that_come_along_are_home_product_cart_and_email() -> Non
     assert set(read_placements(DEFAULT_PLACEMENTS)) == {"home", "product", "cart", "email"}
 
 
+def _with(line: str) -> tuple[str, str]:
+    return "size = 10", f"size = 10\n{line}"
+
+
+def _filter(fields: str) -> tuple[str, str]:
+    return _with(f"filters = [{{ {fields} }}]")
+
+
+def test_what_selects_is_off_unless_it_is_said() -> None:
+    said = parse_placements(
+        GOOD
+        + """
+diversity = 0.3
+rotation = { rate = 0.5, days = 7 }
+min_relevance = "medium"
+price_preference = -0.5
+objectives = { margin = 0.2, stock = 0 }
+exploration = { share = 0.05 }
+filters = [{ kind = "not_shown", within_days = 3, times = 4 }, { kind = "not_viewed" }]
+"""
+    )["home"]
+    unsaid = parse_placements(GOOD)["home"]
+
+    assert said.rotation == RotationConfig(rate=0.5, days=7)
+    assert (said.diversity, said.min_relevance) == (0.3, 0.25)
+    assert said.lifts == {"margin": 0.2, "price": -0.5}
+    assert said.exploration == ExplorationConfig(share=0.05)
+    assert said.filters == (
+        NotShownConfig("not_shown", within_days=3, times=4),
+        NotViewedConfig("not_viewed"),
+    )
+    assert (unsaid.diversity, unsaid.rotation, unsaid.min_relevance) == (0, None, 0)
+    assert (unsaid.lifts, unsaid.exploration) == ({}, None)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -50,6 +88,24 @@ def test_the_placements_that_come_along_are_home_product_cart_and_email() -> Non
         (("size = 10", f"size = 10\n{NEW.replace('5 }', '0 }')}"), r"home\.newcomers\.evidence"),
         (("size = 10", f"size = 10\n{NEW.replace('days', 'weeks')}"), r"home\.newcomers"),
         (("size = 10", "size = 10\nfilters = [{ kind = 'nice' }]"), r"filters.0"),
+        (_filter("kind = 'not_shown', times = 0"), r"filters\.0.*times"),
+        (_filter("kind = 'not_shown', times = 101"), r"filters\.0.*times"),
+        (_filter("kind = 'not_viewed', times = 2"), r"filters\.0.*times"),
+        (_filter("kind = 'not_mailed', within_days = 0"), r"filters\.0.*within_days"),
+        (_with("diversity = 1.1"), r"home\.diversity"),
+        (_with("diversity = nan"), r"home\.diversity"),
+        (_with("rotation = { rate = 0, days = 7 }"), r"home\.rotation\.rate"),
+        (_with("rotation = { rate = 0.5 }"), r"home\.rotation\.days"),
+        (_with("min_relevance = 2"), r"home\.min_relevance"),
+        (_with("min_relevance = 'some'"), "low, medium, high, or a number from 0 to 1"),
+        (_with("price_preference = -2"), r"home\.price_preference"),
+        (_with("objectives = { margin = 3 }"), r"home\.objectives\.margin"),
+        (_with("objectives = { title = 0.5 }"), "fields of items that are numbers"),
+        (
+            _with("objectives = { price = 0.5 }\nprice_preference = 0.5"),
+            "either this or price_preference",
+        ),
+        (_with("exploration = { share = 0.6 }"), r"home\.exploration\.share"),
     ],
 )
 def test_a_wrong_field_is_refused_at_every_depth_by_its_path(

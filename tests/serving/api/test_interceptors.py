@@ -17,11 +17,12 @@ from recsys.query import Page, Query, Recommendation, Tier
 from serving.api.interceptors import StatusInterceptor
 from serving.api.recommendation_servicer import RecommendationServicer
 from serving.metrics import CallMetrics, Registry
+from tests.serving.unasked import Unasked
 
 METHOD = "/recsys.v1.RecommendationService/Recommend"
 
 
-class Shelf:
+class Shelf(Unasked):
     """Answers `home` with nothing, `slow` in a minute, trips over `broken`, knows no other."""
 
     def __init__(self) -> None:

@@ -37,10 +37,10 @@ from serving.lake.lake import Lake
 from serving.log.customer_reads import CustomerReader
 from serving.log.customers import apply
 from serving.log.database import connect, last_position
-from serving.log.event_log import Rejected
+from serving.log.event_log import Placed, Rejected
 from serving.log.records import Lines, microseconds
 from serving.log.tail import LogTail
-from serving.log.writer import Placed, Writer
+from serving.log.writer import Writer
 from serving.state.address import RedisAddress
 from serving.state.erasing import StateErasing
 from serving.state.keys import Secret, StateKeys

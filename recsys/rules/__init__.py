@@ -1,0 +1,1 @@
+"""Rules: what merchandisers want of lists, whatever the models think."""

@@ -1,0 +1,1 @@
+"""What merchandisers do with rules: apply them, look at what they do, take them back."""

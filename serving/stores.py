@@ -1,0 +1,20 @@
+"""The store of states as a worker opens it."""
+
+from __future__ import annotations
+
+from serving.metrics import Registry, StateMetrics
+from serving.settings import ServingSettings
+from serving.state.address import parse_redis_url
+from serving.state.keys import StateKeys
+from serving.state.redis_store import RedisSettings, RedisStateStore
+
+
+def store_of(settings: ServingSettings, keys: StateKeys, registry: Registry) -> RedisStateStore:
+    """Return the customers' states, with the patience of the settings."""
+    timeouts = RedisSettings(
+        read_timeout_ms=settings.read_timeout_ms,
+        write_timeout_ms=settings.write_timeout_ms,
+        unless_stated=settings.allowed_unless_refused,
+    )
+    address = parse_redis_url(settings.redis_url)
+    return RedisStateStore(address, keys, timeouts, metrics=StateMetrics.of(registry))
