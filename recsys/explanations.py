@@ -14,7 +14,7 @@ from recsys.candidates import Candidates
 from recsys.catalog import Catalog
 from recsys.context import Contexts
 from recsys.events import EventType
-from recsys.habits import habits_of
+from recsys.habits import habits_with
 from recsys.ids import ItemId
 from recsys.languages.language import Language, Languages
 from recsys.languages.reading import shipped
@@ -129,7 +129,7 @@ def _cases(
 ) -> Iterator[_Case]:
     """Yield what is known of each item, by the source that brought it."""
     anchors = _anchors(pipeline, contexts, listed, main)
-    habits = habits_of(contexts.purchases, listed.queries, listed.rows)
+    habits = habits_with(contexts, listed.queries, listed.rows)
     now = contexts.now[listed.queries]
     due, lasting = habits.due(), habits.lasting(now)
     shown = contexts.shelf.shown(listed.rows)

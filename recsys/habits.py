@@ -7,7 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arrays import SECONDS_A_DAY, Keys, Mask, Rows, Scores, Seconds, Times, keys_of
+from recsys.arrays import (
+    SECONDS_A_DAY,
+    Keys,
+    Mask,
+    Rows,
+    Scores,
+    Seconds,
+    Times,
+    keys_of,
+    owners_of,
+    rows_of,
+)
+from recsys.context import Contexts
 from recsys.timelines import Timeline
 
 LEAST_DAYS = 3
@@ -54,6 +66,28 @@ class Habits:
     def _since_last(self, now: Times) -> Numbers:
         seconds: Numbers = (now - self.last).astype(np.float64)
         return seconds
+
+
+def habits_with(contexts: Contexts, queries: Rows, rows: Rows) -> Habits:
+    """Return the habits of these (n,) pairs of query and row, found once for a page."""
+    keys, every = contexts.once(habits_with, "habits", lambda: _every(contexts.purchases))
+    if not len(keys):
+        return habits_of(contexts.purchases, queries, rows)
+    wanted = keys_of(queries, rows)
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    bought = keys[places] == wanted
+    return Habits(
+        np.where(bought, every.n_times[places], 0).astype(np.int32),
+        np.where(bought, every.last[places], np.datetime64(0, "s")),
+        np.where(bought, every.gaps[places], np.nan),
+        np.where(bought, every.quantities[places], 0.0),
+    )
+
+
+def _every(purchases: Timeline) -> tuple[Keys, Habits]:
+    """Return all pairs of customer and item bought, ascending, and their habits."""
+    keys = np.unique(keys_of(purchases.owners(), purchases.rows))
+    return keys, habits_of(purchases, owners_of(keys), rows_of(keys))
 
 
 def habits_of(purchases: Timeline, queries: Rows, rows: Rows) -> Habits:

@@ -5,7 +5,7 @@ import pytest
 
 from recsys.arrays import Times
 from recsys.events import EventType
-from recsys.habits import Habits, habits_of
+from recsys.habits import Habits, habits_of, habits_with
 from tests import shop
 
 NOW = np.datetime64(shop.NOW.replace(tzinfo=None), "s")
@@ -77,3 +77,17 @@ def test_pairs_are_answered_in_their_order_and_repeats_alike() -> None:
     found = habits_of(line, queries, rows)
 
     assert found.n_times.tolist() == [3, 0, 3]
+
+
+@pytest.mark.parametrize("days", [(), (3.0,), (1.0, 5.0, 11.0)])
+def test_habits_found_for_a_whole_page_are_those_of_each_list(days: tuple[float, ...]) -> None:
+    events = [(EventType.PURCHASE, "milk", day) for day in days]
+    contexts = shop.contexts([shop.state((EventType.PURCHASE, "tea", 2.0)), shop.state(*events)])
+    queries = np.repeat(np.arange(2, dtype=np.int32), len(shop.ITEMS))
+    rows = np.tile(np.arange(len(shop.ITEMS), dtype=np.int32), 2)
+
+    found = habits_with(contexts, queries, rows)
+
+    wanted = habits_of(contexts.purchases, queries, rows)
+    for name in ("n_times", "last", "gaps", "quantities"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
