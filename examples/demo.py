@@ -23,6 +23,7 @@ from rich.table import Table
 
 from examples.living_shop import CUSTOMER, VISITOR, NeverHappened, become_one, change_catalog
 from examples.outage import kill_while_streaming
+from examples.shop_page import show_page
 from examples.shop_server import ServerEnded, ShopServer, recsys, serving
 from examples.stage import (
     ADDRESS,
@@ -50,7 +51,9 @@ LAST_PURCHASE = datetime(2018, 1, 1, tzinfo=UTC)
 def main() -> int:
     """Run every scene; return 0 only if each worked."""
     os.chdir(ROOT)
-    os.environ.update(RECSYS_DATA_FOLDER=str(DATA), RECSYS_PORT=PORT)
+    os.environ.update(
+        RECSYS_DATA_FOLDER=str(DATA), RECSYS_PORT=PORT, RECSYS_ADMIN_PORT=str(int(PORT) + 1)
+    )
     started = time.monotonic()
     try:
         prepare()
@@ -61,6 +64,7 @@ def main() -> int:
             for household in households:
                 show_household(household)
             show_feedback(households[0])
+            show_page(households[1])
             show_picks()
             show_outage(server)
             show_catalog()
@@ -192,7 +196,7 @@ def event(user: str, kind: EventType, item: ItemId, seen_in: Recommendation) -> 
 
 def show_picks() -> None:
     """Write picks for a hundred households to a file an e-mail tool reads."""
-    scene("6. Picks for an e-mail", "a hundred households that agreed, nothing they ever bought")
+    scene("7. Picks for an e-mail", "a hundred households that agreed, nothing they ever bought")
     out, users = DATA / "picks.csv", DATA / "newsletter.txt"
     users.write_text("\n".join(recent_households(100)), encoding="utf-8")
     run("customers", "consent", "email", "granted", "--users", str(users), "--basis", "the demo")
@@ -206,7 +210,7 @@ def show_picks() -> None:
 
 def show_outage(server: ShopServer) -> None:
     """Kill the server while events stream in; compare what was acknowledged with what is there."""
-    scene("7. Nothing acknowledged is lost", "kill -9 of every process while events stream in")
+    scene("8. Nothing acknowledged is lost", "kill -9 of every process while events stream in")
     items = [str(item) for (item,) in lake_query("SELECT item_id FROM {items} LIMIT 20")]
     streamed = kill_while_streaming(server, ADDRESS, items)
     acknowledged = set(streamed.acknowledged)
@@ -225,7 +229,7 @@ def show_outage(server: ShopServer) -> None:
 
 def show_catalog() -> None:
     """Sell an item out and get it in again, and add a new one; time each."""
-    scene("8. The catalog is true", "an item sells out, comes back, and a new one is added")
+    scene("9. The catalog is true", "an item sells out, comes back, and a new one is added")
     with RecsysClient(ADDRESS, timeout_ms=5_000) as client:
         seen = change_catalog(client, recent_households(100))
     console.print(
@@ -236,7 +240,7 @@ def show_catalog() -> None:
 
 def show_one_person() -> None:
     """Link a visitor with a customer, and undo it; time each."""
-    scene("9. One customer across all channels", "a visitor hides an item, then signs in")
+    scene("10. One customer across all channels", "a visitor hides an item, then signs in")
     with RecsysClient(ADDRESS, timeout_ms=5_000) as client:
         seen = become_one(client)
     console.print(
@@ -248,7 +252,7 @@ def show_one_person() -> None:
 
 def show_erasure() -> None:
     """Erase that customer, and look into every file for what is left."""
-    scene("10. A customer is erased", "under all ids, in every store; then every file is searched")
+    scene("11. A customer is erased", "under all ids, in every store; then every file is searched")
     started = time.monotonic()
     run("customers", "erase", CUSTOMER.value, "--yes")
     erased = time.monotonic()

@@ -37,7 +37,9 @@ rules_app = typer.Typer(
 )
 
 DataFolder = Annotated[Path | None, typer.Option("--data-folder", help="Where everything is kept.")]
-File = Annotated[Path, typer.Argument(metavar="FILE", help="TOML with [rules.NAME] tables.")]
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="TOML with a table rules.NAME for each.")
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a rule.")]
 Author = Annotated[
     str, typer.Option("--author", help="Who wants it; default: who is logged in here.")
