@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import InvalidInput, NotFound
+from recsys.variables import KNOWN
 from serving.settings import ServingSettings, read_settings
 
 
@@ -101,3 +102,9 @@ def test_data_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="a folder"):
         read_settings(data_folder=file)
+
+
+def test_every_setting_has_a_variable_that_is_known() -> None:
+    variables = {f"RECSYS_{name.upper()}" for name in ServingSettings.model_fields}
+
+    assert variables - KNOWN == set()
