@@ -7,6 +7,7 @@ JSON each, and answers each with how its children ended.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -85,6 +86,7 @@ def main() -> None:
     """Answer requests until the input ends."""
     for name in LOADED:
         importlib.import_module(name)
+    gc.freeze()  # or each child's collector would touch, and so copy, all that was loaded
     for line in sys.stdin:
         works = [Work(**request) for request in json.loads(line)]
         print(json.dumps(_lived(works)), flush=True)
