@@ -50,15 +50,7 @@ class Visit:
 def show_page(household: str) -> None:
     """Fill the slots of a page under the shop's rules, and say why an item is missing."""
     scene("6. A page, as the shop wants it", "four slots, a filter, a pin and a quota, in one call")
-    bought = [
-        ItemId(str(row[0]))
-        for row in lake_query(
-            "SELECT item_id FROM {events} WHERE user_id = ? GROUP BY item_id "
-            "ORDER BY max(time) DESC, item_id LIMIT 3",
-            household,
-        )
-    ]
-    visit, rules = Visit(household, bought[0], tuple(bought[1:])), DATA / "rules.toml"
+    visit, rules = visit_of(household), DATA / "rules.toml"
     with RecsysClient(ADDRESS, timeout_ms=5_000) as client:
         pinned = client.recommend("home", user_id=household, limit=30).items[-1]
         write_rules(rules, pinned.item_id)
@@ -69,18 +61,20 @@ def show_page(household: str) -> None:
     console.print(fill_table(page))
     if repeats(page) or unmet(page.lists) or page["for you"].item_ids[1] != pinned.item_id:
         raise DemoFailed(f"the page repeats items or breaks a rule: {unmet(page.lists)}")
-    run(
-        "explain",
-        "--user",
-        household,
-        "--placement",
-        "home",
-        "--item",
-        bought[1],
-        "--cart",
-        bought[1],
-    )
+    asked = ("--user", household, "--placement", "home")
+    run("explain", *asked, "--item", visit.cart[0], "--cart", visit.cart[0])
     run("rules", "remove", *RULE_NAMES, "--reason", "it was seen")
+
+
+def visit_of(household: str) -> Visit:
+    """Return a visit to a page of what a household bought last, with two more in the cart."""
+    rows = lake_query(
+        "SELECT item_id FROM {events} WHERE user_id = ? GROUP BY item_id "
+        "ORDER BY max(time) DESC, item_id LIMIT 3",
+        household,
+    )
+    product, *cart = (ItemId(str(row[0])) for row in rows)
+    return Visit(household, product, tuple(cart))
 
 
 def write_rules(path: Path, pinned: ItemId) -> None:

@@ -134,12 +134,8 @@ class Contexts:
 
         lines = Remembered(read)
         history, purchases, opinions = map(lines.of, (HISTORY, PURCHASES, OPINIONS))
-        seeds, unknown_seeds = _rows_of([query.seeds for query in queries], assortment)
-        cart, unknown_in_cart = _rows_of([query.scene.cart for query in queries], assortment)
-        excluded, unknown_excluded = _rows_of([query.excluded for query in queries], assortment)
-        unknown = zip(unknown_seeds, unknown_in_cart, unknown_excluded, strict=True)
-        missing = tuple(tuple(dict.fromkeys(a + b + c)) for a, b, c in unknown)
         interests = interest.of(history, purchases, opinions, now)
+        (seeds, cart, excluded), missing = _rows_named(queries, assortment)
         return cls(
             tuple(queries),
             now,
@@ -242,6 +238,18 @@ def _each_once(lists: Ragged) -> Ragged:
     _, first = np.unique(keys, return_index=True)
     kept = np.sort(first)
     return Ragged.of_pairs(lists.owners()[kept], lists.rows[kept], len(lists))
+
+
+def _rows_named(
+    queries: Sequence[Query], assortment: Assortment
+) -> tuple[tuple[Ragged, Ragged, Ragged], tuple[tuple[ItemId, ...], ...]]:
+    """Return the products of seeds, cart and exclusions, and the ids among them without a row."""
+    seeds, unknown_seeds = _rows_of([query.seeds for query in queries], assortment)
+    cart, unknown_in_cart = _rows_of([query.scene.cart for query in queries], assortment)
+    excluded, unknown_excluded = _rows_of([query.excluded for query in queries], assortment)
+    unknown = zip(unknown_seeds, unknown_in_cart, unknown_excluded, strict=True)
+    missing = tuple(tuple(dict.fromkeys(a + b + c)) for a, b, c in unknown)
+    return (seeds, cart, excluded), missing
 
 
 def _rows_of(

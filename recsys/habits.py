@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,16 @@ class Habits:
     gaps: Numbers
     quantities: Numbers
 
+    @classmethod
+    def none(cls, n: int) -> Self:
+        """Return what `n` pairs tell in which nothing was bought."""
+        return cls(
+            np.zeros(n, dtype=np.int32),
+            np.zeros(n, dtype="datetime64[s]"),
+            np.full(n, np.nan),
+            np.zeros(n),
+        )
+
     def due(self) -> Times:
         """Return the (n,) datetime64[s] at which the next purchase is due, NaT without a habit."""
         steady = ~np.isnan(self.gaps)
@@ -71,17 +82,14 @@ class Habits:
 def habits_with(contexts: Contexts, queries: Rows, rows: Rows) -> Habits:
     """Return the habits of these (n,) pairs of query and row, found once for a page."""
     keys, every = contexts.once(habits_with, "habits", lambda: _every(contexts.purchases))
-    if not len(keys):
-        return habits_of(contexts.purchases, queries, rows)
     wanted = keys_of(queries, rows)
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    bought = keys[places] == wanted
-    return Habits(
-        np.where(bought, every.n_times[places], 0).astype(np.int32),
-        np.where(bought, every.last[places], np.datetime64(0, "s")),
-        np.where(bought, every.gaps[places], np.nan),
-        np.where(bought, every.quantities[places], 0.0),
-    )
+    found = np.searchsorted(keys, wanted)
+    found[found == len(keys)] = 0
+    bought = np.flatnonzero(keys[found] == wanted) if len(keys) else found[:0]
+    habits = Habits.none(len(rows))
+    for name in ("n_times", "last", "gaps", "quantities"):
+        getattr(habits, name)[bought] = getattr(every, name)[found[bought]]
+    return habits
 
 
 def _every(purchases: Timeline) -> tuple[Keys, Habits]:

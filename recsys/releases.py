@@ -11,6 +11,7 @@ import os
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from recsys.bundle import MANIFEST_FILE, sync_folder
 
@@ -32,12 +33,30 @@ class Move:
     reason: str
 
 
-def read_pointer(folder: Path) -> str | None:
-    """Return the version that is served, or None where nothing has been promoted yet."""
+class Pointer(NamedTuple):
+    """What the pointer file says, and which writing of it: a repaired release is promoted anew.
+
+    written: inode and time of change (ns) of the very file that was read.
+    """
+
+    version: str
+    written: tuple[int, int]
+
+
+def pointer(folder: Path) -> Pointer | None:
+    """Return what is to be served, or None where nothing has been promoted yet."""
     try:
-        return (folder / POINTER_FILE).read_text(encoding="utf-8").strip() or None
+        with (folder / POINTER_FILE).open(encoding="utf-8") as file:
+            found, version = os.fstat(file.fileno()), file.read().strip()
     except FileNotFoundError:
         return None
+    return Pointer(version, (found.st_ino, found.st_mtime_ns)) if version else None
+
+
+def read_pointer(folder: Path) -> str | None:
+    """Return the version that is served, or None where nothing has been promoted yet."""
+    named = pointer(folder)
+    return named.version if named else None
 
 
 def move_pointer(folder: Path, version: str, *, reason: str, now: datetime) -> Move:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from recsys import releases
 from recsys.bundle import ModelBundle
 from recsys.errors import CorruptBundle
-
-
-class Pointer(NamedTuple):
-    """What the pointer file says, and which writing of it: a repaired release is promoted anew."""
-
-    version: str
-    written: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +16,9 @@ class ReleaseFolder:
 
     path: Path
 
-    def pointer(self) -> Pointer | None:
+    def pointer(self) -> releases.Pointer | None:
         """Return what is to be served; None where nothing was ever published."""
-        try:
-            found = (self.path / releases.POINTER_FILE).stat()
-        except OSError:
-            return None
-        version = releases.read_pointer(self.path)
-        return Pointer(version, (found.st_ino, found.st_mtime_ns)) if version else None
+        return releases.pointer(self.path)
 
     def load(self, version: str) -> ModelBundle:
         """Return a release, every digest checked. Raises CorruptBundle saying what is wrong."""

@@ -24,12 +24,13 @@ from recsys.pipeline.pages import Placements
 from recsys.pipeline.pipeline import Pipeline
 from recsys.pipeline.placement import PlacementConfig
 from recsys.query import Page, Query
+from recsys.releases import Pointer
 from recsys.rules.book import NO_RULES, RuleBook
 from recsys.rules.conflicts import Shop
 from recsys.state import UserState, packed
 from serving.clock import Clock
 from serving.metrics import Registry, ReleaseMetrics
-from serving.releases import Pointer, ReleaseFolder
+from serving.releases import ReleaseFolder
 
 log = structlog.get_logger("serving.snapshot")
 

@@ -165,6 +165,8 @@ def test_export_that_is_called_off_leaves_no_process_and_no_file(server: Server)
 
     wait_until(lambda: not exporting(server), "its end")
     wait_until(lambda: set(server.data.path.iterdir()) <= before, "its files to go")
+    assert exporting(server) == []
+    assert set(server.data.path.iterdir()) <= before
 
 
 def exporting(server: Server) -> list[int]:

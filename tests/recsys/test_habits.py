@@ -82,7 +82,8 @@ def test_pairs_are_answered_in_their_order_and_repeats_alike() -> None:
 @pytest.mark.parametrize("days", [(), (3.0,), (1.0, 5.0, 11.0)])
 def test_habits_found_for_a_whole_page_are_those_of_each_list(days: tuple[float, ...]) -> None:
     events = [(EventType.PURCHASE, "milk", day) for day in days]
-    contexts = shop.contexts([shop.state((EventType.PURCHASE, "tea", 2.0)), shop.state(*events)])
+    first = shop.state((EventType.PURCHASE, "tea", 2.0)) if days else shop.state()
+    contexts = shop.contexts([first, shop.state(*events)])
     queries = np.repeat(np.arange(2, dtype=np.int32), len(shop.ITEMS))
     rows = np.tile(np.arange(len(shop.ITEMS), dtype=np.int32), 2)
 

@@ -1,9 +1,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from recsys.releases import history, move_pointer, previous, read_pointer, versions
+from recsys.releases import history, move_pointer, pointer, previous, read_pointer, versions
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -32,6 +33,20 @@ def test_a_move_is_read_back_and_told_in_the_history(folder: Path) -> None:
 
     assert read_pointer(folder) == "v2"
     assert [(move.version, move.previous) for move in history(folder)] == [("v1", ""), ("v2", "v1")]
+
+
+def test_one_writing_of_the_pointer_is_never_read_as_two_releases(folder: Path) -> None:
+    mover = Thread(target=serve, args=(folder, *("v1", "v2") * 100))
+    read = set()
+
+    mover.start()
+    while mover.is_alive():
+        read.add(pointer(folder))
+
+    read.discard(None)
+    written = [(one.written, one.version) for one in read if one]
+    assert len(written) > 1
+    assert len({when for when, _ in written}) == len(written)
 
 
 def test_versions_are_folders_with_a_manifest_and_no_drafts(folder: Path) -> None:
