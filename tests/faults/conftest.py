@@ -22,10 +22,10 @@ _FULL_TIMEOUT_S = 3_600
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the full number of runs the time it takes."""
+    """Give the full number of runs the time it takes, whatever the test says of its usual ones."""
     if FULL:
         for item in items:
-            item.add_marker(pytest.mark.timeout(_FULL_TIMEOUT_S))
+            item.add_marker(pytest.mark.timeout(_FULL_TIMEOUT_S), append=False)
 
 
 @pytest.fixture(autouse=True)
