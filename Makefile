@@ -47,6 +47,7 @@ bench: $(READY) ## run every benchmark, one after the other
 	$(BIN)/python -m benchmarks.filtered_retrieval
 	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.cold_items
+	$(BIN)/python -m benchmarks.placements
 	$(BIN)/python -m benchmarks.serving_throughput
 	$(BIN)/python -m benchmarks.event_ingest
 	$(BIN)/python -m benchmarks.freshness

@@ -30,7 +30,8 @@ from training.cold import category_popularity, choose_content, recall_at
 from training.fit.als import fit_als
 from training.fit.content import fit_content
 from training.fit.interests import Customers, chosen
-from training.learn import Recipe, als_of, interest_of
+from training.learn import als_of, interest_of
+from training.recipe import Recipe
 from training.settings import TrainingSettings
 
 DEPTH = 50

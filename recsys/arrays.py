@@ -54,7 +54,8 @@ def offsets_of(lengths: NDArray[np.integer]) -> Offsets:
 
 def owners(offsets: Offsets) -> Rows:
     """Return, for each entry of ragged lists, the place of the list that holds it."""
-    return np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    lengths = offsets[1:] - offsets[:-1]
+    return np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
 
 
 def keys_of(owners: Rows, rows: Rows) -> Keys:

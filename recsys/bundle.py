@@ -1,7 +1,8 @@
 """Bundles: everything a run learned about items, as a folder that can be verified before use.
 
 The folder holds `.npy` arrays, one FAISS index and `manifest.json`, which names every file with
-its digest. Nothing in it can carry code. A bundle knows items only: no customer is in it.
+its digest. Nothing in it can carry code. A bundle knows items, and which of them stood in
+one session: no customer is in it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from recsys.manifest import INDEX_FILE, Manifest
 from recsys.models.blend import Blend
 from recsys.models.content import ContentModel
 from recsys.models.factors import FactorModel
-from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
+from recsys.models.relations import Relations
 from recsys.models.repurchase import RepurchaseModel
 
 MANIFEST_FILE = "manifest.json"
@@ -47,7 +48,7 @@ class ModelBundle:
     interest: Interest
     factors: FactorModel
     index: FaissIndex | GrownIndex
-    neighbors: NeighborModel
+    relations: Relations
     repurchase: RepurchaseModel
     popularity: PopularityModel
     blends: Mapping[str, Blend]
@@ -114,9 +115,7 @@ class ModelBundle:
             interest=Interest(read("interest_weights"), numbers["interest_half_life_days"]),
             factors=factors,
             index=FaissIndex.read(folder / INDEX_FILE, factors.items, read("factors_known"), plan),
-            neighbors=NeighborModel(
-                read("neighbor_offsets"), read("neighbor_rows"), read("neighbor_similarities")
-            ),
+            relations=Relations.of(read),
             repurchase=RepurchaseModel(read("repeat_rates"), numbers["repurchase_half_life_days"]),
             popularity=PopularityModel(
                 read("popularity_counts"), read("popularity_order"), read("popularity_trends")
@@ -166,9 +165,7 @@ def _arrays(bundle: ModelBundle) -> dict[str, Array]:
         "item_factors.npy": bundle.factors.items,
         "item_factors_gram.npy": bundle.factors.gram,
         "factors_known.npy": _built(bundle).exact.known,
-        "neighbor_offsets.npy": bundle.neighbors.offsets,
-        "neighbor_rows.npy": bundle.neighbors.rows,
-        "neighbor_similarities.npy": bundle.neighbors.similarities,
+        **{f"{name}.npy": array for name, array in bundle.relations.arrays().items()},
         "repeat_rates.npy": bundle.repurchase.repeat_rates,
         "popularity_counts.npy": bundle.popularity.counts,
         "popularity_order.npy": bundle.popularity.order,

@@ -9,7 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys.arrays import Mask, Rows, Scores, keys_of, owners_of, places_within, rows_of
+from recsys.arrays import Keys, Mask, Rows, Scores, keys_of, owners_of, places_within, rows_of
+
+_MOST_NARROW = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +71,17 @@ class Candidates:
 
     def relative(self) -> Scores:
         """Return each score as a share of its query's best; 0 where that is not positive."""
-        if not len(self):
-            return self.scores
-        starts = np.flatnonzero(np.diff(self.queries, prepend=-1))
-        best = np.maximum.reduceat(self.scores, starts)
-        best = np.repeat(best, np.diff(starts, append=len(self)))
-        shares = np.divide(self.scores, best, out=np.zeros_like(self.scores), where=best > 0)
-        positive: Scores = np.maximum(shares, 0.0)
-        return positive
+        return relative_to_best(self.queries, self.scores)
 
     def take(self, chosen: Mask | NDArray[np.int64]) -> Self:
         """Return the chosen candidates: where a (n,) mask is true, or at (m,) places."""
-        return replace(
-            self,
-            queries=self.queries[chosen],
-            rows=self.rows[chosen],
-            scores=self.scores[chosen],
-            signals=self.signals[chosen],
+        return type(self)(
+            self.queries[chosen], self.rows[chosen], self.scores[chosen], self.signals[chosen]
         )
 
     def scored(self, scores: Scores) -> Self:
         """Return the same candidates under other (n,) scores."""
-        return replace(self, scores=scores)
+        return type(self)(self.queries, self.rows, scores, self.signals)
 
     def with_signal(self) -> Self:
         """Return the same candidates with one signal more, of which there is nothing to say."""
@@ -110,7 +101,16 @@ class Candidates:
 
     def ordered(self) -> Self:
         """Return the candidates best first within each query; ties go to the lower row."""
-        return self.take(np.lexsort((self.rows, -self.scores, self.queries)))
+        keys = keys_of(self.queries, self.rows)
+        if not (keys[1:] > keys[:-1]).all():
+            return self.take(np.lexsort((self.rows, -self.scores, self.queries)))
+        order = np.argsort(-self.scores, kind="stable")
+        if len(keys) and self.queries[0] != self.queries[-1]:
+            queries = self.queries[order]
+            # Numbers of two bytes are sorted in linear time.
+            narrow = queries.astype(np.int16) if queries.max() <= _MOST_NARROW else queries
+            order = order[np.argsort(narrow, kind="stable")]
+        return self.take(order)
 
     def best(self, limits: Rows) -> Self:
         """Return the highest scores of each query, best first: at most `limits` (q,) of each."""
@@ -129,3 +129,18 @@ class Candidates:
             last = bounds[query + 1] - bounds[query] - max(limits[query], 1)
             kept[own] = self.scores[own] >= np.partition(self.scores[own], last)[last]
         return self.take(kept)
+
+
+def relative_to_best(groups: Rows | Keys, scores: Scores) -> Scores:
+    """Return each (n,) score as a share of its group's best; 0 where that is not positive.
+
+    groups: (n,) ascending.
+    """
+    if not len(scores):
+        return scores
+    first = np.ones(len(groups), dtype=np.bool_)
+    np.not_equal(groups[1:], groups[:-1], out=first[1:])
+    best = np.maximum.reduceat(scores, np.flatnonzero(first))[np.cumsum(first) - 1]
+    shares = np.divide(scores, best, out=np.zeros_like(scores), where=best > 0)
+    positive: Scores = np.maximum(shares, 0.0)
+    return positive

@@ -12,6 +12,7 @@ import numpy as np
 from recsys.arrays import Mask
 from recsys.asker_values import Asker
 from recsys.assortment import Assortment
+from recsys.catalog_words import CatalogWords
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
 from recsys.fields import schema_of
@@ -42,12 +43,13 @@ class Conditions:
     """Reads filters, and finds what meets them. All it holds are memories, which change no answer.
 
     values: of the items on each shelf. masks: what depends on the catalog alone.
-    read: filters by their text. schema: what they may speak of. asked: those whose mask somebody
-        asked for in a market.
+    read: filters by their text. schema: what they may speak of. words: of the items.
+    asked: those whose mask somebody asked for in a market.
     """
 
     values: AssortmentValues
     schema: Schema
+    words: CatalogWords
     masks: MaskMemory = field(default_factory=MaskMemory)
     read: dict[str, Predicate] = field(default_factory=dict)
     asked: dict[tuple[str, str], Predicate] = field(default_factory=dict)
@@ -57,7 +59,8 @@ class Conditions:
         """Return the conditions of an assortment; what it shares with one before is kept."""
         schema = schema_of(assortment.catalog)
         kept = before.read if before is not None and before.schema is schema else {}
-        return cls(AssortmentValues(assortment), schema, read=kept)
+        words = CatalogWords.of(assortment.catalog, before.words if before else None)
+        return cls(AssortmentValues(assortment), schema, words, read=kept)
 
     def predicate(self, text: str, *, at: str = "filter") -> Predicate:
         """Return the meaning of a filter. Raises InvalidFilter, which names the field `at`."""
@@ -85,6 +88,7 @@ class Conditions:
     def prepare(self, before: Self, now: int) -> None:
         """Make what one before was asked for, so that nobody waits for it."""
         self.values.prepare(before.values, now)
+        self.words.prepare(before.words)
         for market, text in list(before.asked):
             with suppress(InvalidFilter):  # speaks of an attribute that no item has any more
                 self.predicate(text).mask(self.values.of(market, now), {}, now, memory=self.masks)

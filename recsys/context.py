@@ -9,16 +9,26 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from recsys.arrays import Mask, Rows, Scores, Seconds, Times, frozen, keys_of
+from recsys.arrays import Kinds, Rows, Scores, Seconds, Times, keys_of
 from recsys.assortment import Assortment, Shelf
-from recsys.ids import UNKNOWN_ROW, ItemId
+from recsys.events import EVENT_CODES, EventType
+from recsys.ids import ItemId
 from recsys.interactions import Interactions
 from recsys.interest import Interest
-from recsys.query import Query, Selection, Tier
+from recsys.models.trends import NO_TRENDS, Trends
+from recsys.named_rows import each_once, rows_named
+from recsys.query import Query, Selection
 from recsys.state import FACETS, HISTORY, OPINIONS, PURCHASES, Facet, UserState
 from recsys.timelines import Ragged, Remembered, Timeline, Weighted
 
 T = TypeVar("T")
+
+VIEWS: Kinds = np.array(
+    [EVENT_CODES[EventType.DETAIL_VIEW], EVENT_CODES[EventType.CLICK]], dtype=np.uint8
+)
+"""Codes of the events by which an asker looks at an item."""
+
+_RATING, _HIDE = EVENT_CODES[EventType.RATING], EVENT_CODES[EventType.HIDE]
 
 MOST_AHEAD = np.timedelta64(1, "D")
 """What is remembered of a time further ahead comes from a clock that was wrong: it never counts."""
@@ -30,6 +40,15 @@ class RelatesTo(StrEnum):
     PAGE = "page"
     CART = "cart"
     BOTH = "both"
+    LAST_VIEWED = "last_viewed"
+    """What the asker looked at last."""
+    LAST_BOUGHT = "last_bought"
+    """What the asker bought last."""
+
+    @property
+    def of_the_asker(self) -> bool:
+        """Whether it is about something that the asker did, not about the page."""
+        return self in (RelatesTo.LAST_VIEWED, RelatesTo.LAST_BOUGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +60,15 @@ class Contexts:
         remembers, and how much); of purchases, what was not given back.
     interests: how much each asker cares for which item, by the bundle's `Interest`.
     seeds: items on the page. cart: items in the cart. related: items the list should relate to:
-        those on the page and in the cart, unless its placement is about one of them alone.
+        those on the page and in the cart, unless its placement is about something else: `about`.
     excluded: items the request itself rules out.
     missing: seeds, items of the cart and excluded ids that have no row, for each query.
     shelf: what may be shown, in the market and at the time of all of them.
     lines: of any facet what each asker did, for stages that ask for more than the above.
     room: items that other lists of the pages may take.
+    spoken: items of each asker that earlier lists of the page are about.
+    apart: tells lists that exclude more than the request does; 0 for all others.
+    trends: what is wanted, by market; in replay nothing is.
     made: a memory of what sources made of the askers, which the lists of their pages share.
 
     All rows are of products: a variant counts as its primary.
@@ -66,12 +88,21 @@ class Contexts:
     shelf: Shelf
     lines: Remembered
     room: int = 0
+    about: RelatesTo = RelatesTo.BOTH
+    spoken: Ragged | None = None
+    apart: int = 0
+    trends: Trends = NO_TRENDS
     made: dict[tuple[int, str], tuple[object, object]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
     def __len__(self) -> int:
         return len(self.queries)
+
+    @property
+    def market(self) -> str:
+        """The market that all of them ask for."""
+        return self.queries[0].market if self.queries else ""
 
     @classmethod
     def resolve(
@@ -81,6 +112,7 @@ class Contexts:
         *,
         assortment: Assortment,
         interest: Interest,
+        trends: Trends = NO_TRENDS,
     ) -> Self:
         """Return the contexts of queries whose askers' states were read: the way of serving.
 
@@ -92,7 +124,7 @@ class Contexts:
             place = FACETS.index(facet)
             return Timeline.of_entries([state.facets[place] for state in states], n_items)
 
-        return cls._of(queries, line, assortment, interest)
+        return replace(cls._of(queries, line, assortment, interest), trends=trends)
 
     @classmethod
     def replay(
@@ -135,7 +167,7 @@ class Contexts:
         lines = Remembered(read)
         history, purchases, opinions = map(lines.of, (HISTORY, PURCHASES, OPINIONS))
         interests = interest.of(history, purchases, opinions, now)
-        (seeds, cart, excluded), missing = _rows_named(queries, assortment)
+        (seeds, cart, excluded), missing = rows_named(queries, assortment)
         return cls(
             tuple(queries),
             now,
@@ -145,7 +177,7 @@ class Contexts:
             interests,
             seeds,
             cart,
-            _each_once(seeds.joined(cart)) if len(cart.rows) else seeds,
+            each_once(seeds.joined(cart)) if len(cart.rows) else seeds,
             excluded,
             missing,
             _shelf(queries, seconds, assortment),
@@ -168,14 +200,28 @@ class Contexts:
             tuple(self.missing[place] for place in places.tolist()),
             self.shelf,
             self.lines.of_queries(places),
+            trends=self.trends,
         )
 
-    def asking(self, queries: Sequence[Query], room: int = 0) -> Self:
+    def asking(
+        self, queries: Sequence[Query], room: int = 0, *, spoken: Ragged | None = None
+    ) -> Self:
         """Return the contexts of other lists for the same pages.
 
-        The (q,) queries differ in placement, limit and filter alone.
+        The (q,) queries differ in placement, limit, filter and candidates alone. spoken: items of
+        the askers that earlier lists of the pages are about.
         """
-        return replace(self, queries=tuple(queries), room=room)
+        return replace(self, queries=tuple(queries), room=room, spoken=spoken)
+
+    def excluding(self, rows: Ragged, apart: int) -> Self:
+        """Return the contexts of lists that may hold none of these (q,) rows either.
+
+        apart: a number of theirs, not 0, by which what is made of them is told from what is made of
+        other lists of the pages.
+        """
+        if not len(rows.rows):
+            return self
+        return replace(self, excluded=self.excluded.joined(rows), apart=apart)
 
     def once(self, maker: object, what: str, make: Callable[[], T]) -> T:
         """Return what a maker makes of the askers, made once for all lists of their pages."""
@@ -186,33 +232,51 @@ class Contexts:
         return found
 
     def relating_to(self, what: RelatesTo) -> Self:
-        """Return the contexts of lists that should relate to these items alone."""
+        """Return the contexts of lists that should relate to these items alone.
+
+        Of what the asker did it is the newest item that the request does not exclude, that is not
+        at hand, not hidden, and that no earlier list of the page is about. Such lists share no
+        memory with others, since no other list is about the same.
+        """
+        if what is self.about:
+            return self
         match what:
             case RelatesTo.PAGE:
-                return replace(self, related=self.seeds)
+                return replace(self, related=self.seeds, about=what)
             case RelatesTo.CART:
-                return replace(self, related=self.cart)
+                return replace(self, related=self.cart, about=what)
+            case RelatesTo.LAST_VIEWED:
+                viewed = self.history.take(np.isin(self.history.kinds, VIEWS))
+                return replace(self, related=self._newest(viewed), about=what, made={})
+            case RelatesTo.LAST_BOUGHT:
+                return replace(self, related=self._newest(self.purchases), about=what, made={})
             case RelatesTo.BOTH:
                 return self
 
+    def hidden(self) -> Ragged:
+        """Return what each asker has hidden, and not liked since."""
+        newest = self.opinions.take(self.opinions.kinds != _RATING).newest_of_each()
+        return newest.take(newest.kinds == _HIDE).of_rows()
+
     def limits(self, size: int) -> Rows:
         """Return the (q,) most items each query wants, `size` where it does not say."""
-        return np.array([query.limit or size for query in self.queries], dtype=np.int32)
+        return np.array([query.most_items(size) for query in self.queries], dtype=np.int32)
 
     def asked(self, wish: Callable[[Selection], float | None], default: float) -> Scores:
         """Return the (q,) numbers that the queries wish for, `default` where they say nothing."""
         wishes = [wish(query.selection) for query in self.queries]
         return np.array([default if one is None else one for one in wishes], dtype=np.float32)
 
-    def tiers(self) -> list[Tier]:
-        """Return how much each answer rests on."""
-        lines = (self.history, self.purchases, self.opinions)
-        remembered = np.sum([np.diff(line.offsets) for line in lines], axis=0) > 0
-        seeded = np.diff(self.related.offsets) > 0
-        return [
-            _tier(query, bool(knows), bool(seeds))
-            for query, knows, seeds in zip(self.queries, remembered, seeded, strict=True)
-        ]
+    def _newest(self, line: Timeline) -> Ragged:
+        """Return the newest row of each asker's line that a list may be about; none where none."""
+        refused = [self.excluded, self.seeds, self.cart, self.hidden()]
+        refused += [self.spoken] if self.spoken is not None else []
+        keys = np.concatenate([keys_of(rows.owners(), rows.rows) for rows in refused])
+        owners = line.owners()
+        free = np.flatnonzero(~np.isin(keys_of(owners, line.rows), keys))
+        _, first = np.unique(owners[free], return_index=True)
+        newest = free[first]
+        return Ragged.of_pairs(owners[newest], line.rows[newest], len(self))
 
 
 def _shelf(queries: Sequence[Query], seconds: Seconds, assortment: Assortment) -> Shelf:
@@ -224,45 +288,3 @@ def _shelf(queries: Sequence[Query], seconds: Seconds, assortment: Assortment) -
             f"queries of {len(markets)} markets, from {seconds.min()} to {seconds.max()}"
         )
     return shelf
-
-
-def _tier(query: Query, knows: bool, seeded: bool) -> Tier:
-    if knows and (query.user_id or query.visitor_id):
-        return Tier.PERSONAL
-    return Tier.SESSION if knows or seeded else Tier.POPULAR
-
-
-def _each_once(lists: Ragged) -> Ragged:
-    """Return the lists without repeats, each row where it stands first."""
-    keys = keys_of(lists.owners(), lists.rows)
-    _, first = np.unique(keys, return_index=True)
-    kept = np.sort(first)
-    return Ragged.of_pairs(lists.owners()[kept], lists.rows[kept], len(lists))
-
-
-def _rows_named(
-    queries: Sequence[Query], assortment: Assortment
-) -> tuple[tuple[Ragged, Ragged, Ragged], tuple[tuple[ItemId, ...], ...]]:
-    """Return the products of seeds, cart and exclusions, and the ids among them without a row."""
-    seeds, unknown_seeds = _rows_of([query.seeds for query in queries], assortment)
-    cart, unknown_in_cart = _rows_of([query.scene.cart for query in queries], assortment)
-    excluded, unknown_excluded = _rows_of([query.excluded for query in queries], assortment)
-    unknown = zip(unknown_seeds, unknown_in_cart, unknown_excluded, strict=True)
-    missing = tuple(tuple(dict.fromkeys(a + b + c)) for a, b, c in unknown)
-    return (seeds, cart, excluded), missing
-
-
-def _rows_of(
-    lists: Sequence[tuple[ItemId, ...]], assortment: Assortment
-) -> tuple[Ragged, list[tuple[ItemId, ...]]]:
-    """Return the products of these ids, each once, and the ids that have no row."""
-    rows: list[Rows] = []
-    missing: list[tuple[ItemId, ...]] = []
-    for ids in lists:
-        found = assortment.vocabulary.rows(ids)
-        known: Mask = found != UNKNOWN_ROW
-        products = assortment.primaries[found[known]]
-        _, first = np.unique(products, return_index=True)
-        rows.append(frozen(products[np.sort(first)]))
-        missing.append(tuple(item for item, here in zip(ids, known, strict=True) if not here))
-    return Ragged.of(rows), missing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -32,13 +32,13 @@ class Eligibility:
 
     def within(self, mask: Mask) -> Self:
         """Return this eligibility, for rows of the (n_items,) mask only."""
-        return replace(self, shared=self.shared & mask)
+        return type(self)(self.shared & mask, self.excluded)
 
     def without(self, excluded: Ragged) -> Self:
         """Return this eligibility less the rows that each query excludes."""
-        return (
-            replace(self, excluded=self.excluded.joined(excluded)) if len(excluded.rows) else self
-        )
+        if not len(excluded.rows):
+            return self
+        return type(self)(self.shared, self.excluded.joined(excluded))
 
     def allows(self, queries: Rows, rows: Rows) -> Mask:
         """Return, for (n,) pairs of query and row, whether the query may show the row."""
@@ -61,10 +61,16 @@ class Eligibility:
         """Return the largest number of rows that one query excludes for itself."""
         return int(np.diff(self.excluded.offsets).max(initial=0))
 
+    def counts_of(self, some: Ragged) -> Rows:
+        """Return the (q,) number of some items of each query, none twice, that it may show."""
+        queries = some.owners()
+        allowed = queries[self.allows(queries, some.rows)]
+        return np.bincount(allowed, minlength=len(some)).astype(np.int32)
+
     def counts(self) -> Rows:
         """Return the (q,) number of items each query may show."""
         queries, rows = self.excluded.owners(), self.excluded.rows
         pairs = np.unique(keys_of(queries, rows))
         taken = owners_of(pairs[self.shared[rows_of(pairs)]])
         lost = np.bincount(taken, minlength=len(self.excluded))
-        return (int(self.shared.sum()) - lost).astype(np.int32)
+        return (np.count_nonzero(self.shared) - lost).astype(np.int32)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NewType
 
 from recsys.errors import InvalidInput
-from recsys.ids import ItemId, check_id, check_text
+from recsys.ids import MOST_MARKET_BYTES, ItemId, check_id, check_text
 
 
 class EventType(StrEnum):
@@ -84,6 +84,7 @@ class Event:
     query: what was searched for. category: the category that was viewed.
     campaign_id: of the e-mail that was sent, opened, clicked or unsubscribed from.
     robot: whether the sender's software called itself a robot.
+    market: where the shop sells, as in `Query.market`; empty where it does not say.
 
     At least one of user_id, visitor_id and session_id is given.
     """
@@ -107,6 +108,7 @@ class Event:
     category: str = ""
     campaign_id: str = ""
     robot: bool = False
+    market: str = ""
 
     def check(self) -> None:
         """Raise InvalidInput naming the first field that holds what it may not."""
@@ -125,6 +127,8 @@ class Event:
             raise InvalidInput("quantity", self.quantity, QUANTITY_WANTED)
         if self.price is not None and not 0 <= self.price < 1e12:
             raise InvalidInput("price", self.price, "a number from 0 to 1e12")
+        if self.market:
+            check_text("market", self.market, MOST_MARKET_BYTES)
         self._check_of_type()
 
     def _given_ids(self) -> list[tuple[str, str]]:

@@ -13,7 +13,6 @@ from recsys.index.faiss_index import FaissIndex
 from recsys.index.grown import GrownIndex
 from recsys.index.index import ExactIndex
 from recsys.models.factors import FactorModel
-from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 
@@ -40,16 +39,11 @@ def grown(
 
 def _lengthened(bundle: ModelBundle, n_more: int) -> ModelBundle:
     """Return the bundle with its arrays of one number an item at their new length."""
-    popularity, neighbors, repurchase = bundle.popularity, bundle.neighbors, bundle.repurchase
+    popularity, repurchase = bundle.popularity, bundle.repurchase
     n_items = len(popularity.counts) + n_more
     rates = repurchase.repeat_rates
     return replace(
         bundle,
-        neighbors=NeighborModel(
-            lengthened(neighbors.offsets, n_items + 1, neighbors.offsets[-1]),
-            neighbors.rows,
-            neighbors.similarities,
-        ),
         repurchase=RepurchaseModel(
             # What is usual: of most items as little is known as of a new one.
             lengthened(rates, n_items, np.median(rates) if len(rates) else 1.0),

@@ -17,8 +17,6 @@ from recsys.arrays import (
     Seconds,
     Times,
     keys_of,
-    owners_of,
-    rows_of,
 )
 from recsys.context import Contexts
 from recsys.timelines import Timeline
@@ -81,21 +79,8 @@ class Habits:
 
 def habits_with(contexts: Contexts, queries: Rows, rows: Rows) -> Habits:
     """Return the habits of these (n,) pairs of query and row, found once for a page."""
-    keys, every = contexts.once(habits_with, "habits", lambda: _every(contexts.purchases))
-    wanted = keys_of(queries, rows)
-    found = np.searchsorted(keys, wanted)
-    found[found == len(keys)] = 0
-    bought = np.flatnonzero(keys[found] == wanted) if len(keys) else found[:0]
-    habits = Habits.none(len(rows))
-    for name in ("n_times", "last", "gaps", "quantities"):
-        getattr(habits, name)[bought] = getattr(every, name)[found[bought]]
-    return habits
-
-
-def _every(purchases: Timeline) -> tuple[Keys, Habits]:
-    """Return all pairs of customer and item bought, ascending, and their habits."""
-    keys = np.unique(keys_of(purchases.owners(), purchases.rows))
-    return keys, habits_of(purchases, owners_of(keys), rows_of(keys))
+    pairs, every = contexts.once(habits_with, "habits", lambda: _every(contexts.purchases))
+    return _looked_up(pairs, every, keys_of(queries, rows))
 
 
 def habits_of(purchases: Timeline, queries: Rows, rows: Rows) -> Habits:
@@ -103,38 +88,55 @@ def habits_of(purchases: Timeline, queries: Rows, rows: Rows) -> Habits:
 
     The usual gap and the usual quantity are medians, over the days on which the item was bought.
     """
-    wanted, places = np.unique(keys_of(queries, rows), return_inverse=True)
-    bought = keys_of(purchases.owners(), purchases.rows)
-    own = np.flatnonzero(np.isin(bought, wanted))
-    keys, seconds = bought[own], purchases.times[own].astype(np.int64)
-    n_times = np.bincount(np.searchsorted(wanted, keys), minlength=len(wanted))
-    last = np.zeros(len(wanted), dtype=np.int64)
-    np.maximum.at(last, np.searchsorted(wanted, keys), seconds)
-    gaps, quantities = _usual(wanted, keys, seconds, purchases.quantities[own])
-    return Habits(
-        n_times.astype(np.int32)[places],
-        last.astype("datetime64[s]")[places],
-        gaps[places],
-        quantities[places],
-    )
+    return _looked_up(*_every(purchases), keys_of(queries, rows))
 
 
-def _usual(wanted: Keys, keys: Keys, seconds: Seconds, pieces: Scores) -> tuple[Numbers, Numbers]:
-    """Return the usual gap and quantity of each of the wanted keys, ascending."""
-    days = seconds // int(SECONDS_A_DAY)
+def _looked_up(pairs: Keys, every: Habits, wanted: Keys) -> Habits:
+    """Return the habits of these (n,) pairs, of those that ascend; none where it is not there."""
+    habits = Habits.none(len(wanted))
+    if not len(pairs):
+        return habits
+    found = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+    bought = np.flatnonzero(pairs[found] == wanted)
+    for name in ("n_times", "last", "gaps", "quantities"):
+        getattr(habits, name)[bought] = getattr(every, name)[found[bought]]
+    return habits
+
+
+def _every(purchases: Timeline) -> tuple[Keys, Habits]:
+    """Return all pairs of customer and item bought, ascending, and their habits."""
+    keys, seconds = keys_of(purchases.owners(), purchases.rows), purchases.times.astype(np.int64)
     order = np.lexsort((seconds, keys))
-    keys, days, seconds, pieces = keys[order], days[order], seconds[order], pieces[order]
+    keys, seconds = keys[order], seconds[order]
+    newest = np.ones(len(keys), dtype=np.bool_)
+    newest[:-1] = keys[1:] != keys[:-1]
+    pairs, ends = keys[newest], np.flatnonzero(newest)
+    n_times = np.diff(ends, prepend=-1).astype(np.int32)
+    usual = _usual(pairs, keys, seconds, purchases.quantities[order])
+    return pairs, Habits(n_times, seconds[ends].astype("datetime64[s]"), *usual)
+
+
+def _usual(pairs: Keys, keys: Keys, seconds: Seconds, pieces: Scores) -> tuple[Numbers, Numbers]:
+    """Return the usual gap and quantity of each pair, ascending.
+
+    keys, seconds, pieces: (n,) of purchases, in order of pair and time.
+    """
+    days = seconds // int(SECONDS_A_DAY)
     first = np.ones(len(keys), dtype=np.bool_)
     first[1:] = (keys[1:] != keys[:-1]) | (days[1:] != days[:-1])
     starts = np.flatnonzero(first)
-    sums = np.add.reduceat(pieces, starts).astype(np.float64) if len(starts) else np.empty(0)
-    keys, seconds = keys[starts], seconds[starts]
-    same = keys[1:] == keys[:-1]
-    gaps = _medians(wanted, keys[1:][same], np.diff(seconds)[same].astype(np.float64))
-    n_days = np.bincount(np.searchsorted(wanted, keys), minlength=len(wanted))
-    steady = n_days >= LEAST_DAYS
-    quantities = _medians(wanted, keys, sums)
-    return np.where(steady, gaps, np.nan), np.where(steady, quantities, 0.0)
+    places = np.searchsorted(pairs, keys[starts])
+    steady = np.bincount(places, minlength=len(pairs)) >= LEAST_DAYS
+    gaps, quantities = np.full(len(pairs), np.nan), np.zeros(len(pairs))
+    if steady.any():
+        sums = np.add.reduceat(pieces, starts).astype(np.float64)
+        some = steady[places]
+        keys, seconds, sums = keys[starts][some], seconds[starts][some], sums[some]
+        same = keys[1:] == keys[:-1]
+        between = np.diff(seconds)[same].astype(np.float64)
+        gaps[steady] = _medians(pairs[steady], keys[1:][same], between)
+        quantities[steady] = _medians(pairs[steady], keys, sums)
+    return gaps, quantities
 
 
 def _medians(wanted: Keys, keys: Keys, values: Numbers) -> Numbers:

@@ -18,6 +18,7 @@ UserId = NewType("UserId", str)
 ItemId = NewType("ItemId", str)
 
 MAX_ID_BYTES = 128
+MOST_MARKET_BYTES = 32
 """Longest id of anything, in UTF-8 bytes."""
 
 UNKNOWN_ROW = -1

@@ -13,6 +13,10 @@ from recsys.events import EVENT_CODES, EventType
 from recsys.refunds import PURCHASE, REFUND, kept_pieces
 from recsys.state import Ties
 
+BREAK = np.timedelta64(30, "m")
+"""A session ends where its customer does nothing for longer (Catledge, Pitkow 1995: 25.5 minutes;
+web analytics has rounded it up since)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interactions:
@@ -54,8 +58,8 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.users)
 
-    def take(self, chosen: Mask | NDArray[np.int64]) -> Self:
-        """Return the chosen events, which keep their order."""
+    def take(self, chosen: Mask | NDArray[np.int64] | slice) -> Self:
+        """Return the chosen events, which keep their order; of a slice nothing is copied."""
         return type(self)(
             self.users[chosen],
             self.items[chosen],
@@ -70,15 +74,27 @@ class Interactions:
 
     def before(self, instant: np.datetime64) -> Self:
         """Return the events before an instant."""
-        return self.take(self.times < instant)
+        return self.take(slice(None, int(np.searchsorted(self.times, instant))))
 
     def since(self, instant: np.datetime64) -> Self:
         """Return the events at or after an instant."""
-        return self.take(self.times >= instant)
+        return self.take(slice(int(np.searchsorted(self.times, instant)), None))
 
     def of_kind(self, *kinds: EventType) -> Self:
         """Return the events of these types."""
         return self.take(np.isin(self.kinds, [EVENT_CODES[kind] for kind in kinds]))
+
+    def sessions(self) -> Rows:
+        """Return (n_events,) the number of each event's session; those of one user ascend in time.
+
+        A session is what one user did without a break longer than `BREAK`.
+        """
+        order = np.argsort(self.users, kind="stable")
+        users, times = self.users[order], self.times[order]
+        begins = (users[1:] != users[:-1]) | (times[1:] - times[:-1] > BREAK)
+        numbers = np.zeros(len(self), dtype=np.int32)
+        numbers[order[1:]] = np.cumsum(begins)
+        return numbers
 
     def settled(self) -> Self:
         """Return the events without refunds, and without what those took back of purchases."""

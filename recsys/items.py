@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from recsys.errors import InvalidInput
-from recsys.ids import ItemId, check_id, check_text
+from recsys.ids import MOST_MARKET_BYTES, ItemId, check_id, check_text
 
 MOST_CHARACTERS = {
     "title": 1_000,
@@ -23,7 +23,7 @@ MOST_ATTRIBUTES = 100
 MOST_OFFERS = 250
 MOST_PRICE = 1e12
 MOST_STOCK = 1e12
-_MOST_NAME, _MOST_VALUE, _MOST_MARKET = 64, 256, 32
+_MOST_NAME, _MOST_VALUE = 64, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ ItemChange = Item | OfferUpdate | Removal
 
 def check_market(field_name: str, market: str) -> None:
     """Raise InvalidInput unless the text can name a market."""
-    check_text(field_name, market, _MOST_MARKET)
+    check_text(field_name, market, MOST_MARKET_BYTES)
 
 
 def check_terms(

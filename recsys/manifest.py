@@ -11,7 +11,7 @@ from typing import Self
 
 from recsys.errors import CorruptBundle
 
-FORMAT = 3
+FORMAT = 4
 """Raised when an older reader would misread the folder."""
 
 INDEX_FILE = "index.faiss"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recsys.catalog import Catalog
-from recsys.explanations import reasons, reworded
+from recsys.explanations import reasons_of_all, reworded
+from recsys.grounds import Listing
 from recsys.languages.language import Language, Languages
 from recsys.pipeline.pages import Part
 from recsys.query import Reason, ReasonCode
@@ -13,18 +14,27 @@ from recsys.rules.book import RuleBook
 from recsys.rules.rule import RuleKind
 
 
-def reasons_of(part: Part, rules: RuleBook, catalog: Catalog, languages: Languages) -> list[Reason]:
-    """Return why each (n,) item of the lists is there, in its query's language."""
-    listed, queries = part.filled.listed, part.contexts.queries
-    found = reasons(part.pipeline, part.contexts, listed, catalog, languages)
-    if not part.fills and not part.filled.rules:
-        return found
-    words = [languages.of(query.language) for query in queries]
+def reasons_of(
+    parts: Sequence[Part], rules: RuleBook, catalog: Catalog, languages: Languages
+) -> list[list[Reason]]:
+    """Return, of each part, why each (n,) item of its lists is there, in its query's language."""
+    listings = [Listing(part.pipeline, part.contexts, part.filled.listed) for part in parts]
+    found = reasons_of_all(listings, catalog, languages)
+    return [
+        _all_given(part, own, rules, languages) if part.fills or part.filled.rules else own
+        for part, own in zip(parts, found, strict=True)
+    ]
+
+
+def _all_given(
+    part: Part, found: list[Reason], rules: RuleBook, languages: Languages
+) -> list[Reason]:
+    """Return the reasons that are given of lists that rules touched, or that fill up others."""
+    words = [languages.of(query.language) for query in part.contexts.queries]
+    columns = (found, _kinds(part, rules), part.filled.listed.queries.tolist())
     return [
         _given(reason, kinds, words[query], fills=part.fills)
-        for reason, kinds, query in zip(
-            found, _kinds(part, rules), listed.queries.tolist(), strict=True
-        )
+        for reason, kinds, query in zip(*columns, strict=True)
     ]
 
 

@@ -7,11 +7,13 @@ from datetime import datetime
 from enum import StrEnum
 
 from recsys.events import Channel, EventType
+from recsys.fill_report import FillReport
 from recsys.ids import ItemId
 
 MOST_ITEMS = 500
 MOST_SEEDS = 50
 MOST_IN_CART = 200
+MOST_CANDIDATES = 500
 MOST_EXCLUDED = 1_000
 MOST_SLOTS = 20
 MOST_FILTER = 4_000
@@ -79,13 +81,16 @@ class Query:
     user_id, visitor_id, session_id: whoever asks, under the ids the caller knows; all may be empty.
     seeds: items the list should relate to: the product on the page. At most 50.
     excluded: items that may not be in the list. At most 1,000.
-    limit: most items to return, 1 to 500; 0 means the placement's own size.
+    limit: most items to return, 1 to 500; 0 means the placement's own size, or as many as there are
+        candidates.
     market: where the items are to be sold; empty means wherever, on their own terms.
     filter: what items have to be, in the language of `recsys.predicates`; empty for anything.
     scene: the page the list is for.
     language: of sentences, a tag such as `da` or `en-GB`; empty for the server's own.
     item_fields: fields of the catalog to give with each item, at most 30.
     selection: how the list is to be chosen, where that is not left to the placement.
+    candidates: the items to choose from and to rank, at most 500; none for the whole catalog.
+    continues: attribution token of an earlier list that this one goes on from; empty for none.
     """
 
     placement: str
@@ -102,6 +107,12 @@ class Query:
     language: str = ""
     item_fields: tuple[str, ...] = ()
     selection: Selection = AS_PLACED
+    candidates: tuple[ItemId, ...] = ()
+    continues: str = ""
+
+    def most_items(self, size: int) -> int:
+        """Return how many items are wanted of a placement of this size."""
+        return self.limit or len(self.candidates) or size
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +146,8 @@ class Tier(StrEnum):
     """This session's events, or the seed items, alone."""
     POPULAR = "popular"
     """Nothing is known: what everybody buys."""
+    SEGMENT = "segment"
+    """Nothing is known but where they are: what is wanted in their market, or on their page."""
 
 
 class ReasonCode(StrEnum):
@@ -152,6 +165,10 @@ class ReasonCode(StrEnum):
     NEW_FROM_BRAND = "new_from_brand"
     PICKED = "picked"
     FALLBACK = "fallback"
+    BOUGHT_TOGETHER = "bought_together"
+    ALSO_VIEWED = "also_viewed"
+    LEFT_IN_CART = "left_in_cart"
+    MATCHES_SEARCH = "matches_search"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,50 +234,6 @@ class RecommendedItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Removed:
-    """How many items one filter took away of those that the filters before it had left.
-
-    name: the filter's, such as `available`, or the condition it checks.
-    """
-
-    name: str
-    n_items: int
-
-
-@dataclass(frozen=True, slots=True)
-class Unmet:
-    """A rule of the shop that a list could not keep, by its name, and why."""
-
-    rule: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class FillReport:
-    """Why a list is as long as it is.
-
-    wanted: items asked for. eligible: items that all filters left. returned: items in the list.
-    from_fallback: those of them that the fallback placement proposed, the last ones.
-    on_page: eligible items that stand in an earlier list of the page.
-    removed: what each filter took away, in their order.
-    unmet: rules that the list could not keep.
-    irrelevant: candidates that left because they were not relevant enough.
-    relevance_kept: share of the relevance of the list that the placement makes without adjusters
-        and diversity; 1 where there is neither. Newcomers and exploration count in neither.
-    """
-
-    wanted: int
-    eligible: int
-    returned: int
-    from_fallback: int = 0
-    on_page: int = 0
-    removed: tuple[Removed, ...] = ()
-    irrelevant: int = 0
-    relevance_kept: float = 1.0
-    unmet: tuple[Unmet, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Recommendation:
     """The answer to one query.
 
@@ -269,9 +242,13 @@ class Recommendation:
     personalised: whether what the asker did was used, had there been any: not where they refuse it,
         nor where it cannot be told whether they do.
     degraded: empty, or why less was used than is known, such as `STATE_UNAVAILABLE`.
-    missing_ids: seeds, items of the cart and excluded items this release knows nothing of; not an
-        error.
+    missing_ids: seeds, items of the cart, excluded items and candidates this release knows nothing
+        of; not an error.
     fill: why the list is as long as it is; None from a server that does not tell.
+    about: items of the asker that the list is about, where its placement takes them from what they
+        did; none where nothing in the list rests on one.
+    continued: whether the list goes on from the one that its query names; False where that is not
+        known any more, and the list begins anew.
     """
 
     items: tuple[RecommendedItem, ...]
@@ -283,6 +260,8 @@ class Recommendation:
     personalised: bool = True
     missing_ids: tuple[ItemId, ...] = ()
     fill: FillReport | None = None
+    about: tuple[ItemId, ...] = ()
+    continued: bool = False
 
     @property
     def item_ids(self) -> tuple[ItemId, ...]:

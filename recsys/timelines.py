@@ -78,6 +78,10 @@ class Ragged:
         """Return each entry's query."""
         return owners(self.offsets)
 
+    def lengths(self) -> Offsets:
+        """Return the (q,) int64 number of rows of each query."""
+        return self.offsets[1:] - self.offsets[:-1]
+
     def at(self, query: int) -> Rows:
         """Return one query's rows."""
         return self.rows[self.offsets[query] : self.offsets[query + 1]]
@@ -90,6 +94,9 @@ class Ragged:
 
     def joined(self, other: Self) -> Self:
         """Return, for each query, the rows of both, its own first."""
+        if len(self) == 1:
+            rows = np.concatenate((self.rows, other.rows))
+            return type(self)(np.array([0, len(rows)], dtype=np.int64), rows)
         queries = np.concatenate((self.owners(), other.owners()))
         return self.of_pairs(queries, np.concatenate((self.rows, other.rows)), len(self))
 
@@ -120,6 +127,11 @@ class Weighted:
         entries = entries_of(self.offsets, places)
         bounds = _bounds(self.offsets, places)
         return type(self)(bounds, self.rows[entries], self.weights[entries])
+
+    def take(self, chosen: Mask) -> Self:
+        """Return the entries where the (n,) mask is true."""
+        counts = np.bincount(self.owners()[chosen], minlength=len(self))
+        return type(self)(offsets_of(counts), self.rows[chosen], self.weights[chosen])
 
     def owners(self) -> Rows:
         """Return each entry's query."""
@@ -238,6 +250,10 @@ class Timeline:
         """Return each entry's age in days at its query's instant, at least 0."""
         seconds = (now[self.owners()] - self.times).astype(np.float64)
         return np.maximum(seconds / SECONDS_A_DAY, 0.0).astype(np.float32)
+
+    def of_rows(self) -> Ragged:
+        """Return the rows alone, in their order."""
+        return Ragged(self.offsets, self.rows)
 
     def newest_of_each(self) -> Self:
         """Return the newest entry of each row within each query."""

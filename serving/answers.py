@@ -6,14 +6,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from recsys.arrays import Rows
 from recsys.chosen_fields import ChosenFields, known_fields
 from recsys.errors import InvalidInput, NotFound
+from recsys.fill_report import Unmet
 from recsys.ids import ItemId
 from recsys.languages.language import Languages
 from recsys.part_reasons import reasons_of
-from recsys.pipeline.pages import Part, Place, composed
-from recsys.query import ItemField, Page, Recommendation, RecommendedItem, Unmet
+from recsys.pipeline.alone import fills_up
+from recsys.pipeline.pages import Part, Place, Shown, composed
+from recsys.pipeline.tiers import tiers_of
+from recsys.query import ItemField, Page, Reason, Recommendation, RecommendedItem, Tier
 from serving.attribution import RANDOM_BYTES, AttributionToken
+from serving.degraded import Degraded
+from serving.shown_lists import products_of
 from serving.snapshot import Snapshot
 from serving.state.profiles import Known
 
@@ -36,11 +42,21 @@ class Means:
 
 @dataclass(frozen=True, slots=True)
 class AskedPage:
-    """A page with what may be used of its asker; `degraded` says why that may be too little."""
+    """A page with what may be used of its asker; `degraded` says why that may be too little.
+
+    shown: by slot, what is in the lists that its list goes on from; None where there are none.
+    hurried: whether there is no time for more than popular items.
+    """
 
     page: Page
     known: Known
     degraded: str = ""
+    shown: tuple[Rows | None, ...] = ()
+    hurried: bool = False
+
+    def continued(self, slot: int) -> bool:
+        """Return whether the list of a slot goes on from another."""
+        return bool(self.shown) and self.shown[slot] is not None
 
 
 def answered(snapshot: Snapshot, asked: Sequence[AskedPage], means: Means) -> list[Answer]:
@@ -58,8 +74,24 @@ def answered(snapshot: Snapshot, asked: Sequence[AskedPage], means: Means) -> li
             answers[place] = error
     for places in _by_shelf(snapshot, asked, known):
         group = [asked[place] for place in places]
-        answers |= zip(places, _computed_apart(snapshot, group, means), strict=True)
+        own = _in_a_hurry(snapshot, group) if group[0].hurried else snapshot
+        answers |= zip(places, _computed_apart(own, group, means), strict=True)
     return [answers[place] for place in range(len(asked))]
+
+
+def _in_a_hurry(snapshot: Snapshot, asked: Sequence[AskedPage]) -> Snapshot:
+    return snapshot.in_a_hurry({query.placement for one in asked for query in one.page.queries})
+
+
+def _shown(snapshot: Snapshot, asked: Sequence[AskedPage]) -> Shown:
+    """Return what lists may not hold, since they go on from others that do."""
+    primaries = snapshot.assortment.primaries
+    return {
+        Place(page, slot): products_of(rows, primaries)
+        for page, one in enumerate(asked)
+        for slot, rows in enumerate(one.shown)
+        if rows is not None
+    }
 
 
 def _computed_apart(snapshot: Snapshot, asked: Sequence[AskedPage], means: Means) -> list[Answer]:
@@ -77,11 +109,15 @@ def _computed(snapshot: Snapshot, asked: Sequence[AskedPage], means: Means) -> I
         [one.page.asker for one in asked], [one.known.state for one in asked]
     )
     lists: dict[Place, Recommendation] = {}
-    for part in composed([one.page for one in asked], contexts, snapshot.placements):
-        found = _items(snapshot, part, means.languages)
+    pages, shown = [one.page for one in asked], _shown(snapshot, asked)
+    parts = list(composed(pages, contexts, snapshot.placements, shown=shown))
+    rules, catalog = snapshot.placements.rules, snapshot.bundle.catalog
+    reasons = reasons_of(parts, rules, catalog, means.languages)
+    for part, why in zip(parts, reasons, strict=True):
+        found = _items(snapshot, part, why)
         if part.fills:
             for number, place in enumerate(part.places):
-                unmet = part.filled.report(number).unmet
+                unmet = part.filled.unmet[number] if part.filled.unmet else ()
                 lists[place] = _filled_up(lists[place], found[number], unmet)
         else:
             made = _answers(snapshot, part, found, asked, means.chance)
@@ -99,8 +135,10 @@ def _answers(
 ) -> Iterator[Recommendation]:
     """Yield the answers to the queries of one part."""
     version, missing = snapshot.bundle.version, part.contexts.missing
-    for number, tier in enumerate(part.contexts.tiers()):
-        query, whose = part.contexts.queries[number], asked[part.places[number].page]
+    reports = part.filled.reports()
+    for number, tier in enumerate(_tiers(snapshot, part, asked)):
+        query, place = part.contexts.queries[number], part.places[number]
+        whose = asked[place.page]
         token = AttributionToken(query.placement, version, query.now, chance(RANDOM_BYTES))
         yield Recommendation(
             items=tuple(found[number]),
@@ -108,11 +146,32 @@ def _answers(
             tier=tier,
             bundle_version=version,
             attribution_token=token.encode(),
-            degraded=whose.degraded,
+            degraded=whose.degraded if version else Degraded.NO_RELEASE,
             personalised=whose.known.personalise,
-            missing_ids=missing[number],
-            fill=part.filled.report(number),
+            missing_ids=tuple(dict.fromkeys((*missing[number], *part.more.unknown))),
+            about=_about(snapshot, part, number, found[number]),
+            fill=reports[number],
+            continued=whose.continued(place.slot),
         )
+
+
+def _tiers(snapshot: Snapshot, part: Part, asked: Sequence[AskedPage]) -> Sequence[Tier]:
+    """Return how much each list of a part rests on: on nobody, where it stands in for another."""
+    pipeline, conditions = part.pipeline, snapshot.placements.conditions
+    tiers = tiers_of(part.contexts, pipeline, conditions)
+    stands_in = asked[part.places[0].page].hurried or not snapshot.bundle.version
+    if not (stands_in and fills_up(pipeline)):
+        return tiers
+    return [tier if tier is Tier.SEGMENT else Tier.POPULAR for tier in tiers]
+
+
+def _about(
+    snapshot: Snapshot, part: Part, number: int, items: Sequence[RecommendedItem]
+) -> tuple[ItemId, ...]:
+    """Return the items of the asker that a list is about, those that brought any item into it."""
+    vocabulary = snapshot.bundle.catalog.vocabulary
+    ids = [vocabulary.id(row) for row in part.about.at(number).tolist()]
+    return tuple(one for one in ids if any(one in item.reason.anchors for item in items))
 
 
 def _filled_up(
@@ -131,10 +190,9 @@ def _filled_up(
     return replace(answer, items=answer.items + more, fill=fill)
 
 
-def _items(snapshot: Snapshot, part: Part, languages: Languages) -> list[list[RecommendedItem]]:
+def _items(snapshot: Snapshot, part: Part, why: list[Reason]) -> list[list[RecommendedItem]]:
     """Return the items of each query of a part."""
     catalog, contexts, listed = snapshot.bundle.catalog, part.contexts, part.filled.listed
-    why = reasons_of(part, snapshot.placements.rules, catalog, languages)
     fields = _fields(snapshot, part)
     lists: list[list[RecommendedItem]] = [[] for _ in range(len(contexts))]
     rows = contexts.shelf.shown(listed.rows).tolist()
@@ -180,11 +238,11 @@ def _fields(snapshot: Snapshot, part: Part) -> list[tuple[ItemField, ...]]:
 def _by_shelf(
     snapshot: Snapshot, asked: Sequence[AskedPage], places: Iterable[int]
 ) -> Iterator[list[int]]:
-    """Yield the places of pages that may be shown the same."""
+    """Yield the places of pages that may be shown the same, in a hurry or not."""
 
-    def shelf(place: int) -> tuple[str, int]:
+    def shelf(place: int) -> tuple[str, int, bool]:
         query = asked[place].page.asker
-        return query.market, snapshot.shelf(query).since
+        return query.market, snapshot.shelf(query).since, asked[place].hurried
 
     for _, group in groupby(sorted(places, key=shelf), key=shelf):
         yield list(group)

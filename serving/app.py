@@ -76,9 +76,10 @@ from serving.snapshot import SnapshotKeeper
 from serving.state.address import parse_redis_url
 from serving.state.erasing import StateErasing
 from serving.state.keys import StateKeys
-from serving.stores import store_of
+from serving.stores import lists_of, store_of
 from serving.supervised import FromSupervisor
 from serving.telemetry import start_logging
+from serving.trends.follow import keep_wanting
 from serving.worker_pool import WORKER_SETTINGS
 
 log = structlog.get_logger("serving.worker")
@@ -101,6 +102,7 @@ class Worker:
         self._event_metrics = EventMetrics.of(self._registry)
         self._take_in(keys)
         self._follow_what_is_served()
+        self._lists = lists_of(settings, self._customers_followed, keys)
         recommender = Recommender(
             self._keeper,
             self._customers_followed,
@@ -110,6 +112,7 @@ class Worker:
             metrics=AnswerMetrics.of(self._registry),
             behind=lambda: self._supervisor.behind or self._ingest.behind,
             languages=settings.spoken_languages(),
+            lists=self._lists,
         )
         self._health = health.HealthServicer()
         interceptor = StatusInterceptor(CallMetrics(self._registry))
@@ -122,10 +125,9 @@ class Worker:
         """Wire what takes in events and what is said of customers; nobody erased comes back."""
         ledger = Ledger(self._settings.erasure_ledger_file)
         self._log = SqliteLog(self._settings.log_file, clock=utc_now, gate=Gate(ledger, keys))
-        places = Places.of(self._settings)
         address = parse_redis_url(self._settings.redis_url)
         erasing = StateErasing(self._store, address, keys)
-        self._erasures = Erasures(places, keys, erasing, clock=utc_now)
+        self._erasures = Erasures(Places.of(self._settings), keys, erasing, clock=utc_now)
         self._customers = Customers(
             self._log,
             self._store,
@@ -181,7 +183,8 @@ class Worker:
         self._report()
         works = (
             self._follow(),
-            self._follow_catalog(),
+            self._keeper.keep_publishing(self._follower.snapshots()),
+            keep_wanting(self._settings, self._keeper),
             self._customers_followed.keep_looking(),
             self._keep_watching(),
         )
@@ -222,11 +225,6 @@ class Worker:
             await self._say_health()
             self._report()
 
-    async def _follow_catalog(self) -> None:
-        """Serve what changes in the catalog."""
-        async for snapshot in self._follower.snapshots():
-            self._keeper.publish(snapshot)
-
     async def _keep_watching(self) -> None:
         """Note, for good, how many events wait, and how late the store took some."""
         while True:
@@ -265,6 +263,7 @@ class Worker:
         await self._follower.close()
         await self._customers_followed.close()
         await self._log.close()
+        await self._lists.close()
         await self._store.close()
         log.info("worker stopped", **totals(self._registry))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
@@ -38,10 +38,13 @@ class AttributionToken:
         return urlsafe_b64encode(raw).decode().rstrip("=")
 
     @classmethod
-    def decode(cls, text: str) -> Self:
-        """Return what a token says. Raises InvalidInput for a text that is none of ours."""
+    def decode(cls, text: str, field: str = "attribution_token") -> Self:
+        """Return what a token says. Raises InvalidInput for a text that is none of ours.
+
+        field: the path of the field that holds it.
+        """
         try:
-            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            raw = b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
             form, seconds, chance, n_version = _HEAD.unpack_from(raw)
             if form != _FORMAT:
                 raise ValueError(f"format {form}")
@@ -52,4 +55,4 @@ class AttributionToken:
                 placement.decode(errors="ignore"), version.decode(errors="ignore"), time, chance
             )
         except (ValueError, struct.error) as error:
-            raise InvalidInput("attribution_token", text[:64], "a token from an answer") from error
+            raise InvalidInput(field, text[:64], "a token from an answer") from error

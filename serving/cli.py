@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 from uuid import uuid4
 
-import orjson
 import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from rich.table import Table
-from rich.text import Text
 
 from recsys.errors import InvalidInput
 from recsys.events import WITHOUT_ITEM, Channel, Event, EventType
 from recsys.ids import ItemId
-from recsys.query import Recommendation
-from recsys.variables import unknown_variables
 from serving.clock import utc_now
+from serving.command_settings import settings_of
 from serving.customers_commands import add_commands
 from serving.erasure.commands import customers_app
 from serving.events_commands import events_app
 from serving.explain_command import explain
 from serving.importing.command import import_app
 from serving.reach import reached
+from serving.recommend_command import EXAMPLES, recommend
 from serving.rules.commands import rules_app
-from serving.settings import ServingSettings, read_settings
 from serving.state_commands import state_app
 from serving.telemetry import announce, start_logging
-from serving.terminal import printable, printable_json
 
 if TYPE_CHECKING:
     from serving.client import RecsysClient
@@ -44,6 +37,7 @@ app.add_typer(import_app, name="import")
 app.add_typer(events_app, name="events")
 app.add_typer(state_app, name="state")
 add_commands(customers_app)
+app.command(epilog=EXAMPLES)(recommend)
 app.command()(explain)
 app.add_typer(rules_app, name="rules")
 app.add_typer(customers_app, name="customers")
@@ -84,6 +78,7 @@ CampaignId = Annotated[str, typer.Option(help="Of an e-mail.")]
 Token = Annotated[str, typer.Option(help="attribution_token of the list behind it.")]
 UserAgent = Annotated[str, typer.Option(help="Software behind it; robots are told by it.")]
 EventId = Annotated[str, typer.Option(help="The shop's id of the event; default: new.")]
+SoldIn = Annotated[str, typer.Option("--market", help="Where it was done, such as DE.")]
 EVENT_EXAMPLES = (
     "Further examples: recsys event --visitor 7f3a --type search --query 'rye bread' --channel web"
     "\n\nrecsys event --user 42 --type rating --item 1029743 --rating 4"
@@ -112,7 +107,7 @@ def serve(
     """
     from serving.supervisor import supervise  # not at the top: the other commands need none of it
 
-    settings = _settings(
+    settings = settings_of(
         data_folder=data_folder,
         port=port,
         host=host,
@@ -122,39 +117,6 @@ def serve(
     )
     start_logging(settings.log_level)
     asyncio.run(supervise(settings, announce))
-
-
-@app.command()
-def recommend(
-    placement: PlacementName = "home",
-    user: User = "",
-    visitor: Visitor = "",
-    session: Session = "",
-    seed: Seeds = None,
-    exclude: Excluded = None,
-    limit: Annotated[int, typer.Option(help="Most items; 0: the placement's own size.")] = 0,
-    market: Annotated[str, typer.Option(help="Where the items are to be sold.")] = "",
-    language: Annotated[str, typer.Option(help="Of the sentences, such as da.")] = "",
-    address: Address = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
-) -> None:
-    """Ask a running server what to show one customer.
-
-    Example: recsys recommend --user 42 --placement home --limit 5
-    """
-    with _client(address) as client:
-        answer = client.recommend(
-            placement,
-            user_id=user,
-            visitor_id=visitor,
-            session_id=session,
-            seeds=seed or (),
-            excluded=exclude or (),
-            limit=limit,
-            market=market,
-            language=language,
-        )
-    (_print_json if as_json else _print)(answer)
 
 
 @app.command(epilog=EVENT_EXAMPLES)
@@ -177,6 +139,7 @@ def event(
     token: Token = "",
     user_agent: UserAgent = "",
     event_id: EventId = "",
+    market: SoldIn = "",
     address: Address = None,
 ) -> None:
     """Tell a running server what one customer did; it counts in the next answer.
@@ -186,6 +149,7 @@ def event(
     one = Event(
         event_id or uuid4().hex, kind, utc_now(), ItemId(item), user, visitor, session, quantity,
         price, currency, order_id, channel, outlet, token, rating, query, category, campaign_id,
+        market=market,
     )  # fmt: skip
     _send(one, user_agent, address)
 
@@ -208,7 +172,7 @@ def picks(
     """
     from serving.campaigns.picks import PicksJob, write_picks  # not at the top: loads the models
 
-    settings = _settings(data_folder=data_folder)
+    settings = settings_of(data_folder=data_folder)
     start_logging("warning")
     job = PicksJob(placement, out, users, limit)
     with _progress() as told:
@@ -219,13 +183,6 @@ def picks(
         f"{counts.unsubscribed:,} left out who have not agreed to e-mails, "
         f"release {counts.release}"
     )
-
-
-def _settings(**flags: Any) -> ServingSettings:
-    """Return the settings; say which variables look like ours and set nothing."""
-    for warning in unknown_variables(os.environ):
-        print(f"recsys: {warning}", file=sys.stderr)
-    return read_settings(**flags)
 
 
 def _send(one: Event, user_agent: str, address: str | None) -> None:
@@ -242,32 +199,7 @@ def _send(one: Event, user_agent: str, address: str | None) -> None:
 
 def _client(address: str | None) -> AbstractContextManager[RecsysClient]:
     """Give a client of a server; it says what to do where none answers there."""
-    return reached(address or _settings().address)
-
-
-def _print_json(answer: Recommendation) -> None:
-    print(printable_json(orjson.dumps(answer).decode()))
-
-
-def _print(answer: Recommendation) -> None:
-    console = Console(highlight=False)
-    title = printable(f"{answer.placement} ({answer.tier})")
-    table = Table("", "Item", "Id", "Score", "Why", title=Text(title, style="table.title"))
-    for item in answer.items:
-        name = item.title or item.item_id
-        cells = (str(item.position), name, item.item_id, f"{item.score:.3f}", item.reason.text)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    console.print(table)
-    for line in _remarks(answer):
-        console.print(Text(printable(line)), soft_wrap=True)
-
-
-def _remarks(answer: Recommendation) -> Iterator[str]:
-    yield f"release {answer.bundle_version}"
-    if answer.degraded:
-        yield f"degraded: {answer.degraded}; the customer was taken as unknown"
-    if answer.missing_ids:
-        yield f"not in this release: {', '.join(answer.missing_ids)}"
+    return reached(address or settings_of().address)
 
 
 @contextmanager

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import cycle
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Unpack
 
 import grpc
 
@@ -17,6 +16,7 @@ from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.customers import ConsentChange, Identifier
 from recsys.events import Event
 from recsys.items import Item, OfferUpdate
+from recsys.pipeline.groupings import RecommendedGroups
 from recsys.query import Recommendation
 from recsys.why.explanation import Explanation
 from serving.api import (
@@ -25,9 +25,11 @@ from serving.api import (
     customer_client_codec,
     erasure_client_codec,
     explain_client_codec,
+    groups_client_codec,
     page_client_codec,
 )
 from serving.api.async_client import Client
+from serving.api.blocking_calls import Closes, Response, called
 from serving.api.catalog_client_codec import CatalogPage, CatalogResult
 from serving.api.channels import (
     CHANNEL_OPTIONS,
@@ -43,15 +45,14 @@ from serving.api.erasure_client_codec import (
     Erasure,
     ErasuresPage,
 )
+from serving.api.groups_client_codec import AskedGroups
 from serving.api.page_client_codec import RecommendedPage, Slot
 from serving.ingest import WriteResult
 
 __all__ = ["Client", "RecommendedPage", "RecsysClient", "Slot"]
 
-Response = TypeVar("Response")
 
-
-class RecsysClient:
+class RecsysClient(Closes):
     """The same client without asyncio; one may be used by many threads.
 
     Its arguments, methods and errors are those of `Client`.
@@ -101,6 +102,14 @@ class RecsysClient:
         request = page_client_codec.encode_page(slots, **asked)
         response = self._call(next(self._recommendations).RecommendPage, request)
         return page_client_codec.decode_page(slots, response)
+
+    def recommend_groups(
+        self, placement: str, group_by: str, **asked: Unpack[AskedGroups]
+    ) -> RecommendedGroups:
+        """Return the categories, brands or values of an attribute that suit whoever asks best."""
+        request = groups_client_codec.encode_groups_question(placement, group_by, **asked)
+        response = self._call(next(self._recommendations).RecommendGroups, request)
+        return groups_client_codec.decode_groups(response)
 
     def explain(self, placement: str, item_id: str, **asked: Unpack[Asked]) -> Explanation:
         """Return why an item is in the list of a placement, or why it is not."""
@@ -234,19 +243,5 @@ class RecsysClient:
         for channel in self._channels:
             channel.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _call(self, method: Callable[..., Response], request: object) -> Response:
-        try:
-            return method(request, timeout=self._timeout)
-        except grpc.RpcError as error:
-            raise error_of_call(error) from None
+        return called(method, request, timeout_s=self._timeout)

@@ -24,7 +24,7 @@ _MOST_WRONG = 20
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 _UNSAID_QUANTITY = 1.0
 _OF_32_BITS = ("quantity", "rating")
-_MORE = ("price", "currency", "order_id", "rating", "query", "category", "campaign_id")
+_MORE = ("price", "currency", "order_id", "rating", "query", "category", "campaign_id", "market")
 _WHO = (("user", "user_id"), ("visitor", "visitor_id"), ("session", "session_id"))
 
 

@@ -14,6 +14,7 @@ import structlog
 from recsys.bundle import ModelBundle
 from recsys.errors import RecsysError, Unavailable
 from recsys.events import Position
+from recsys.fill_report import Unmet
 from recsys.pipeline.placement import PlacementConfig
 from recsys.rules.book import RuleBook
 from serving.clock import Clock
@@ -103,6 +104,7 @@ class CatalogFollower:
         self._overlay: CatalogOverlay | None = None
         self._snapshot: Snapshot | None = None
         self._failing = False
+        self._set_aside: tuple[Unmet, ...] = ()
         self._whole_at = time.monotonic()
 
     async def overlaid(self, loaded: Snapshot) -> Snapshot:
@@ -187,9 +189,17 @@ class CatalogFollower:
             snapshot = Snapshot.of(overlay.served, self._placements, before)
             snapshot.prepare(before, int(self._clock().timestamp()))
         if rules is not None:
+            self._say_set_aside(rules)
             snapshot = snapshot.ruled(rules)
         followed = overlay.position if more else max(last, overlay.position)
         return Step(None if snapshot is before else snapshot, followed, more)
+
+    def _say_set_aside(self, rules: RuleBook) -> None:
+        """Say which rules cannot be read, each once; the others are followed."""
+        for one in rules.set_aside:
+            if one not in self._set_aside:
+                log.error("rule set aside", rule=one.rule, why=one.why)
+        self._set_aside = rules.set_aside
 
     def _failed(self, error: Exception) -> None:
         self._metrics.failures.inc()

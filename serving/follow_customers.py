@@ -14,6 +14,7 @@ import structlog
 from recsys.errors import Unavailable
 from recsys.events import Position
 from serving.log.customer_register import Touched
+from serving.state.errands import NO_ERRAND, Errand, Found
 from serving.state.keys import StateKey, StateKeys, hash_in
 from serving.state.profiles import Known
 from serving.state.recent import Change, Changes, RecentChanges
@@ -48,10 +49,10 @@ class KnownStore(Protocol):
 
     incomplete: bool
 
-    def known(
-        self, keys: Sequence[Sequence[StateKey]], changes: Changes
-    ) -> Awaitable[Sequence[Known]]:
-        """Return what may be used of each asker, held against what changed."""
+    def find(
+        self, keys: Sequence[Sequence[StateKey]], errand: Errand, changes: Changes
+    ) -> Awaitable[Found]:
+        """Return what may be used of each asker, held against what changed, and run an errand."""
         ...
 
     async def applied_through(self) -> Position | None:
@@ -91,9 +92,13 @@ class CustomerFollower:
 
     async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
         """Return what may be used of each query's asker. Raises Unavailable."""
-        known = await self._store.known(keys, self._changes)
+        return (await self.find(keys, NO_ERRAND)).known
+
+    async def find(self, keys: Sequence[Sequence[StateKey]], errand: Errand) -> Found:
+        """Return what may be used of each query's asker, and run an errand. Raises Unavailable."""
+        found = await self._store.find(keys, errand, self._changes)
         self.incomplete = self._store.incomplete
-        return known
+        return found
 
     async def look(self) -> None:
         """Take in who changed; a store or a log that cannot be read is asked again next time."""

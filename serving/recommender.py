@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
+from time import perf_counter
 from typing import Protocol
 
-import structlog
-
-from recsys.errors import NotReady, RecsysError, Unavailable
+from recsys.errors import RecsysError
 from recsys.ids import ItemId
 from recsys.languages.language import Languages
 from recsys.languages.reading import shipped
+from recsys.pipeline.groupings import Grouping, RecommendedGroups, grouped
 from recsys.query import Page, Query, Recommendation
+from recsys.timelines import Ragged
 from recsys.why.explaining import case_of, explained
 from recsys.why.explanation import Explanation
 from serving.answers import Answer, AskedPage, Chance, Means, PageAnswer, answered
+from serving.askers import Askers, StateReader
+from serving.degraded import Degraded
 from serving.metrics import AnswerMetrics, Registry
+from serving.pace import Pace, to_make
+from serving.releases import no_release
+from serving.shown_lists import ShownLists, products_of
 from serving.snapshot import Snapshot
-from serving.state.keys import StateKey, StateKeys
+from serving.state.keys import StateKeys
 from serving.state.profiles import Known
 
-log = structlog.get_logger("serving.recommender")
+__all__ = ["Recommender", "SnapshotHolder", "StateReader"]
 
-STATE_UNAVAILABLE = "STATE_UNAVAILABLE"
-STATE_BEHIND = "STATE_BEHIND"
 QUIET_TURNS = 10
 """Turns of the loop without a new question after which none is taken to be on its way in."""
 
@@ -40,25 +45,16 @@ class SnapshotHolder(Protocol):
         ...
 
 
-class StateReader(Protocol):
-    """The reading half of a `StateStore`.
-
-    incomplete: whether what was read last may lack events that were acknowledged.
-    """
-
-    incomplete: bool
-
-    def known(self, keys: Sequence[Sequence[StateKey]]) -> Awaitable[Sequence[Known]]:
-        """Return what may be used of each query's asker. Raises Unavailable."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A page and who waits for its lists."""
+    """A page and who waits for its lists. until: when they are to be made, by the loop's clock."""
 
     page: Page
     answer: asyncio.Future[PageAnswer]
+    until: float
+
+
+_Asked = tuple[_Waiting, AskedPage]
 
 
 class Recommender:
@@ -68,6 +64,7 @@ class Recommender:
 
     behind: tells whether events are acknowledged that the store has not taken.
     languages: of the sentences; those that come with the package, unless told otherwise.
+    lists: that were answered, for those that go on from them; None where none does.
     """
 
     def __init__(
@@ -81,42 +78,55 @@ class Recommender:
         metrics: AnswerMetrics | None = None,
         behind: Callable[[], bool] = lambda: False,
         languages: Languages | None = None,
+        lists: ShownLists | None = None,
     ) -> None:
         self._metrics = metrics or AnswerMetrics.of(Registry())
         self._holder = holder
-        self._store = store
-        self._keys = keys
+        self._askers = Askers(store, keys, behind=behind, lists=lists)
+        self._lists = lists
+        self._pace = Pace()
         self._means = Means(chance, languages or shipped())
         self._batch_size = batch_size
-        self._behind = behind
         self._waiting: deque[_Waiting] = deque()
         self._working: asyncio.Task[None] | None = None
 
-    async def recommend(self, query: Query) -> Recommendation:
-        """Return the answer to one query: a page of one list.
+    async def recommend(self, query: Query, *, within_s: float | None = None) -> Recommendation:
+        """Return the answer to one query: a page of one list, in time as `recommend_page`.
 
         Raises NotFound (UNKNOWN_PLACEMENT) and NotReady (NO_RELEASE).
         """
-        (answer,) = await self.recommend_page(Page((query,)))
+        (answer,) = await self.recommend_page(Page((query,)), within_s=within_s)
         return answer
 
-    async def recommend_page(self, page: Page) -> PageAnswer:
+    async def recommend_page(self, page: Page, *, within_s: float | None = None) -> PageAnswer:
         """Return the lists of one page, in the order of its queries.
 
+        within_s: seconds that the caller still waits, None for as long as it takes. Where they are
+        too few the lists are made of popular items alone, of nobody in particular, and in time.
         Raises NotFound (UNKNOWN_PLACEMENT) and NotReady (NO_RELEASE).
         """
-        answer: asyncio.Future[PageAnswer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(page, answer))
+        loop = asyncio.get_running_loop()
+        until = inf if within_s is None else loop.time() + to_make(within_s)
+        waiting = _Waiting(page, loop.create_future(), until)
+        self._waiting.append(waiting)
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
-        return await answer
+        if within_s is None:
+            return await waiting.answer
+        latest = until - self._pace.hurried_s(len(page.queries))
+        timer = loop.call_at(latest, self._hurry, waiting)
+        try:
+            return await waiting.answer
+        finally:
+            timer.cancel()
 
     async def recommend_batch(self, queries: Sequence[Query]) -> list[Recommendation]:
         """Return the answers to many queries, in their order; the first error among them raises."""
         answers: list[Recommendation] = []
         for start in range(0, len(queries), self._batch_size):
             pages = [Page((query,)) for query in queries[start : start + self._batch_size]]
-            for answer in await self._answers(pages):
+            snapshot = self._snapshot()
+            for answer in self._answers(snapshot, await self._askers.read(pages)):
                 if isinstance(answer, Exception):
                     raise answer
                 answers.extend(answer)
@@ -131,6 +141,25 @@ class Recommender:
         snapshot.check(page)
         return snapshot.bundle.version
 
+    def check_groups(self, query: Query, grouping: Grouping) -> str:
+        """Return the version of the bundle that would put a list into groups. Raises as `check`."""
+        snapshot = self._snapshot()
+        grouping.check(snapshot.placements.conditions.schema)
+        snapshot.check(Page((grouping.within(query),)))
+        return snapshot.bundle.version
+
+    async def recommend_groups(
+        self, query: Query, grouping: Grouping, *, within_s: float | None = None
+    ) -> RecommendedGroups:
+        """Return the list of one query in groups, those first that suit its asker best.
+
+        Raises InvalidInput where items have no text to be grouped by, and as `recommend`.
+        """
+        self.check_groups(query, grouping)
+        return grouped(
+            await self.recommend(grouping.within(query), within_s=within_s), grouping, query
+        )
+
     async def explain(self, page: Page, item_id: ItemId) -> Explanation:
         """Return why an item is in the list of a page of one, or why it is not.
 
@@ -138,13 +167,16 @@ class Recommender:
         """
         snapshot = self._snapshot()
         snapshot.check(page)
-        (asked,) = await self._askers([page])
+        (asked,) = await self._askers.read([page])
         contexts = snapshot.resolve([page.asker], [asked.known.state])
+        contexts = contexts.excluding(_shown_to(asked, snapshot), apart=1)
         personalised = asked.known.personalise
         case = case_of(item_id, page, contexts, snapshot.placements, personalised=personalised)
         # Beside the loop, since a source may be asked as deep as the catalog goes.
         found = await asyncio.to_thread(explained, case, self._means.languages)
-        return replace(found, bundle_version=snapshot.bundle.version, degraded=asked.degraded)
+        version = snapshot.bundle.version
+        degraded = asked.degraded if version else Degraded.NO_RELEASE
+        return replace(found, bundle_version=version, degraded=degraded)
 
     def _snapshot(self) -> Snapshot:
         snapshot = self._holder.snapshot
@@ -160,9 +192,7 @@ class Recommender:
         """
         await self._let_in()
         while batch := self._next_batch():
-            answers = await self._answers([waiting.page for waiting in batch])
-            for waiting, answer in zip(batch, answers, strict=True):
-                _settle(waiting.answer, answer)
+            await self._answer(batch)
             await self._let_in()
 
     async def _let_in(self) -> None:
@@ -186,37 +216,73 @@ class Recommender:
                 batch.append(waiting)
         return batch
 
-    async def _answers(self, pages: Sequence[Page]) -> list[Answer]:
-        """Return each page's lists or error, all from one snapshot; never raises."""
-        snapshot = self._holder.snapshot
-        if snapshot is None:
-            return [no_release() for _ in pages]
+    async def _answer(self, batch: Sequence[_Waiting]) -> None:
+        """Answer those who wait, all from one snapshot; never raises."""
         try:
-            answers = answered(snapshot, await self._known(pages), self._means)
+            snapshot = self._snapshot()
+            asked = await self._askers.read([waiting.page for waiting in batch])
+            both = list(zip(batch, asked, strict=True))
         except Exception as error:  # nobody may be left waiting
-            answers = [error for _ in pages]
-        faults = [one for one in answers if isinstance(one, Exception)]
-        self._metrics.failed.inc(sum(not isinstance(one, RecsysError) for one in faults))
+            self._metrics.failed.inc(0 if isinstance(error, RecsysError) else len(batch))
+            for waiting in batch:
+                _settle(waiting.answer, error)
+            return
+        left = [one for one in both if not one[0].answer.done()]
+        for some in self._by_haste(left):
+            answers = self._answers(snapshot, [one for _, one in some])
+            for (waiting, _), answer in zip(some, answers, strict=True):
+                _settle(waiting.answer, answer)
+
+    def _by_haste(self, left: Sequence[_Asked]) -> Iterator[Sequence[_Asked]]:
+        """Yield those who cannot wait until all are answered, in a hurry; then all others."""
+        n_slots = sum(len(waiting.page.queries) for waiting, _ in left)
+        latest = asyncio.get_running_loop().time() + self._pace.full_s(n_slots)
+        late = [_in_a_hurry(*one) for one in left if one[0].until < latest]
+        if late:
+            self._pace.spared()
+            yield late
+        if others := [one for one in left if one[0].until >= latest]:
+            yield others
+
+    def _hurry(self, waiting: _Waiting) -> None:
+        """Answer with popular items alone whoever can wait no longer."""
+        snapshot = self._holder.snapshot
+        if waiting.answer.done() or snapshot is None:
+            return
+        asked = AskedPage(waiting.page, Known.nobody(), Degraded.DEADLINE, hurried=True)
+        (answer,) = self._answers(snapshot, [asked])
+        _settle(waiting.answer, answer)
+
+    def _answers(self, snapshot: Snapshot, asked: Sequence[AskedPage]) -> list[Answer]:
+        """Return the lists of each page, or the error that it met, and count them."""
+        n_slots, began = sum(len(one.page.queries) for one in asked), perf_counter()
+        try:
+            answers = answered(snapshot, asked, self._means)
+        except Exception as error:  # nobody may be left waiting
+            answers = [error for _ in asked]
+        self._pace.took(perf_counter() - began, n_slots, hurried=asked[0].hurried)
+        self._metrics.batches.inc()
+        self._metrics.queries.inc(n_slots)
+        for one, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Exception):
+                self._metrics.failed.inc(not isinstance(answer, RecsysError))
+            else:
+                self._metrics.degraded.inc(sum(bool(each.degraded) for each in answer))
+                if self._lists:
+                    self._lists.keep(snapshot, one.shown, answer)
         return answers
 
-    async def _known(self, pages: Sequence[Page]) -> list[AskedPage]:
-        """Return the pages with what may be used of their askers, and count them."""
-        self._metrics.batches.inc()
-        self._metrics.queries.inc(sum(len(page.queries) for page in pages))
-        asked = await self._askers(pages)
-        self._metrics.degraded.inc(sum(len(one.page.queries) for one in asked if one.degraded))
-        return asked
 
-    async def _askers(self, pages: Sequence[Page]) -> list[AskedPage]:
-        """Return the pages with what may be used of their askers."""
-        try:
-            known = await self._store.known([self._keys.of_query(page.asker) for page in pages])
-        except Unavailable as error:
-            log.debug("states unknown", reason=error.reason)
-            return [AskedPage(page, Known.nobody(), STATE_UNAVAILABLE) for page in pages]
-        behind = self._store.incomplete or self._behind()
-        said = [STATE_BEHIND if behind or not one.told else "" for one in known]
-        return [AskedPage(*asked) for asked in zip(pages, known, said, strict=True)]
+def _in_a_hurry(waiting: _Waiting, asked: AskedPage) -> _Asked:
+    return waiting, replace(asked, degraded=Degraded.DEADLINE, hurried=True)
+
+
+def _shown_to(asked: AskedPage, snapshot: Snapshot) -> Ragged:
+    """Return what the list of a page of one may not hold, since it goes on from others that do."""
+    rows = asked.shown[0] if asked.shown else None
+    if rows is None:
+        return Ragged.empty(1)
+    return Ragged.of([products_of(rows, snapshot.assortment.primaries)])
 
 
 def _settle(answer: asyncio.Future[PageAnswer], result: Answer) -> None:
@@ -226,13 +292,3 @@ def _settle(answer: asyncio.Future[PageAnswer], result: Answer) -> None:
         answer.set_exception(result)
     else:
         answer.set_result(result)
-
-
-def no_release() -> NotReady:
-    """Return the error of an installation that has nothing to serve."""
-    return NotReady(
-        "there is no release to serve yet: run `recsys import`, then `recsys train`; it is "
-        "served within a second. Where `recsys releases` shows one as served, the server refused "
-        "it and says why in its log: `recsys rollback`, or `recsys promote` another",
-        reason="NO_RELEASE",
-    )

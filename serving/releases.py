@@ -7,7 +7,7 @@ from pathlib import Path
 
 from recsys import releases
 from recsys.bundle import ModelBundle
-from recsys.errors import CorruptBundle
+from recsys.errors import CorruptBundle, NotReady
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +29,14 @@ class ReleaseFolder:
                 "that `recsys releases` lists"
             )
         return ModelBundle.load(folder)
+
+
+def no_release() -> NotReady:
+    """Return the error of an installation that has nothing to serve."""
+    return NotReady(
+        "there is no release to serve yet, nor an item to show without one: run `recsys import`, "
+        "then `recsys train`; it is served within a second. Where `recsys releases` shows one as "
+        "served, the server refused it and says why in its log: `recsys rollback`, or `recsys "
+        "promote` another",
+        reason="NO_RELEASE",
+    )

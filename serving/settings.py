@@ -22,6 +22,7 @@ from recsys.data_folder import SETTINGS_FILE_VARIABLE, own_settings_file
 from recsys.errors import InvalidInput
 from recsys.languages.language import Languages
 from recsys.languages.reading import read_languages
+from recsys.models.trends import Memory
 from recsys.pipeline.placement import DEFAULT_PLACEMENTS
 from recsys.robots import RobotRule
 from serving.lake.keeping import Keeping
@@ -50,6 +51,7 @@ class ServingSettings(BaseSettings):
     languages_folder: str
     read_timeout_ms: Milliseconds
     write_timeout_ms: Milliseconds
+    lists_kept_minutes: Annotated[int, Field(ge=0, le=10_080)]
     batch_size: Annotated[int, Field(gt=0, le=1_024)]
     release_poll_s: Seconds
     apply_interval_s: Seconds
@@ -65,6 +67,9 @@ class ServingSettings(BaseSettings):
     robots_a_minute: Annotated[int, Field(ge=0)]
     robots_a_day: Annotated[int, Field(ge=0)]
     robots_buyer_factor: Annotated[float, Field(ge=1)]
+    trends_interval_s: Seconds
+    trends_recent_hours: Annotated[float, Field(gt=0, le=168)]
+    trends_usual_days: Annotated[float, Field(gt=0, le=365)]
     grace_s: Seconds
     log_level: Literal["debug", "info", "warning", "error"]
 
@@ -165,6 +170,16 @@ class ServingSettings(BaseSettings):
     def rejects_folder(self) -> Path:
         """The folder of imported rows that could not be used."""
         return self.data_folder / "rejects"
+
+    @property
+    def trends_file(self) -> Path:
+        """The file of what is counted of late."""
+        return self.data_folder / "trends.npz"
+
+    @property
+    def trends_memory(self) -> Memory:
+        """How soon what was wanted is forgotten."""
+        return Memory(self.trends_recent_hours, 24 * self.trends_usual_days)
 
     @property
     def secret_file(self) -> Path:

@@ -35,6 +35,7 @@ from serving.state.erasing import StateErasing
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from serving.state_server import StateServer
 from serving.telemetry import Announce
+from serving.trends.counting import Counting, CountingPlan
 from serving.upkeep import Archive, Upkeep
 from serving.worker_pool import WorkerPool
 
@@ -70,7 +71,8 @@ async def supervise(settings: ServingSettings, announce: Announce) -> None:
         registry.register(WorkersCollector(folder))
         registry.register(ProcessCollector(lambda: _processes(pool, server)))
         told = served_metrics(registry, settings.host, settings.metrics_port)
-        ready = _Readiness(pool, upkeep, chosen, announce, stack.enter_context(told))
+        counting = await stack.enter_async_context(_counting(settings, metrics))
+        ready = _Readiness(pool, upkeep, counting, chosen, announce, stack.enter_context(told))
         await _serve_until(stop, ready)
         await upkeep.finish()
     log.info("stopped", **totals(registry))
@@ -85,6 +87,7 @@ async def _serve_until(stop: _Stop, ready: _Readiness) -> None:
         ready.upkeep.keep_tidying(),
         ready.upkeep.keep_erasing(),
         ready.upkeep.keep_measuring(),
+        ready.counting.keep_counting(),
         ready.keep_telling(),
         stop.told.wait(),
     )
@@ -107,11 +110,12 @@ async def _serve_until(stop: _Stop, ready: _Readiness) -> None:
 class _Readiness:
     """What a server needs to be ready, and who is told.
 
-    metrics: address of its metrics.
+    counting: what counts what is wanted. metrics: address of its metrics.
     """
 
     pool: WorkerPool
     upkeep: Upkeep
+    counting: Counting
     settings: ServingSettings
     announce: Announce
     metrics: str
@@ -130,7 +134,7 @@ class _Readiness:
             "ready",
             address=self.settings.address,
             workers=len(self.pool.served),
-            release=served,
+            release=served or None,
             metrics=self.metrics,
             admin=self.settings.admin_address or None,
         )
@@ -147,17 +151,22 @@ class _Readiness:
 
     def _sentence(self, served: str | None) -> str:
         parts = [f"ready: gRPC on {self.settings.address}", f"{len(self.pool.served)} workers"]
-        parts += [f"release {served}" if served else self._why_nothing()]
+        parts += [f"release {served}" if served else self._why_no_release(served)]
         if not self.upkeep.caught_up.is_set():
             parts += ["customer state is away: answers are degraded, events wait in the log"]
         return "; ".join(parts)
 
-    def _why_nothing(self) -> str:
-        """Return why recommendations are refused, and the next step."""
+    def _why_no_release(self, served: str | None) -> str:
+        """Return why no release answers, what does in its stead, and the next step.
+
+        served: empty where the catalog stands in, None where nothing does.
+        """
+        does = "only events are taken" if served is None else "the catalog alone answers"
         pointer = ReleaseFolder(self.settings.releases_folder).pointer()
         if pointer is None:
-            return "no release yet, so only events are taken until `recsys train`"
-        return f"release {pointer.version} is refused, as said above: `recsys rollback` or train"
+            return f"no release yet, so {does} until `recsys train`"
+        refused = f"release {pointer.version} is refused, as said above, so {does}"
+        return f"{refused}: `recsys rollback` or train"
 
 
 @asynccontextmanager
@@ -193,6 +202,18 @@ async def _upkeep(
     finally:
         with suppress(Unavailable):
             await store.close()
+
+
+def _counting(settings: ServingSettings, metrics: UpkeepMetrics) -> Counting:
+    """Return what counts the wants of a data folder."""
+    plan = CountingPlan(
+        settings.log_file,
+        settings.lake_folder,
+        settings.trends_file,
+        settings.trends_interval_s,
+        settings.trends_memory,
+    )
+    return Counting(plan, utc_now, metrics)
 
 
 def _processes(pool: WorkerPool, server: StateServer) -> dict[str, int]:

@@ -41,7 +41,8 @@ class WorkerPool:
 
     environment: variables that the workers get beside those of this process.
 
-    served: version that each worker last said it serves; None where it has no release.
+    served: version that each worker last said it serves; empty where the catalog
+        stands in for one, None where it has nothing to serve.
     """
 
     def __init__(

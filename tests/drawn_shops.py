@@ -16,7 +16,10 @@ from recsys.models.blend import Blend
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
+from recsys.models.relations import Relations
 from recsys.models.repurchase import RepurchaseModel
+from recsys.models.sessions import SessionModel
+from recsys.timelines import Ragged
 from tests import shop
 
 N_ITEMS = 40
@@ -41,11 +44,23 @@ def drawn_bundle(seed: int) -> ModelBundle:
         catalog=Catalog.of(Vocabulary.of(names), items),
         factors=factors,
         index=FaissIndex.build(factors.items, factors.known, plan),
-        neighbors=_neighbors(rng),
+        relations=_relations(rng, seed),
         repurchase=RepurchaseModel(rng.uniform(0.05, 0.9, N_ITEMS).astype(np.float32), 30.0),
         popularity=PopularityModel.of(rng.random(N_ITEMS).astype(np.float32)),
         blends={"home": Blend(weights)},
     )
+
+
+def _relations(rng: np.random.Generator, seed: int) -> Relations:
+    apart = np.random.default_rng([seed, 1])
+    lists = [apart.choice(N_ITEMS, 4, replace=False).astype(np.int32) for _ in range(60)]
+    sessions = Ragged.of(lists)
+    by_item = Ragged.of_pairs(sessions.rows, sessions.owners(), N_ITEMS)
+    rarities = apart.uniform(0.3, 1.0, N_ITEMS).astype(np.float32)
+    model = SessionModel(
+        sessions.offsets, sessions.rows, by_item.offsets, by_item.rows, rarities, decay=0.6
+    )
+    return Relations(_neighbors(rng), _neighbors(apart), model)
 
 
 def _neighbors(rng: np.random.Generator) -> NeighborModel:

@@ -31,9 +31,13 @@ from recsys.models.blend import Blend
 from recsys.models.factors import FactorModel
 from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
+from recsys.models.relations import Relations
 from recsys.models.repurchase import RepurchaseModel
+from recsys.models.sessions import SessionModel
+from recsys.models.trends import NO_TRENDS, Trends
 from recsys.query import Query
 from recsys.state import FACETS, PURCHASES, Entries, Facet, UserState, merged, no_entries, packed
+from recsys.timelines import Ragged
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DAY = 86_400
@@ -68,7 +72,7 @@ sources = [{ kind = "buy_again", k = 10 }, { kind = "nearest", k = 10 },
 situation = "basket"
 size = 3
 filters = [{ kind = "available" }, { kind = "not_seeds" }]
-sources = [{ kind = "similar_to_seeds", k = 10 }, { kind = "popular", k = 10 }]
+sources = [{ kind = "bought_together", k = 10 }, { kind = "popular", k = 10 }]
 
 [placements.email]
 situation = "discovery"
@@ -107,13 +111,29 @@ def bundle(version: str = "v1", *, blends: dict[str, Blend] | None = None) -> Mo
         interest=Interest.of_types(DEFAULT_WEIGHTS, 30.0),
         factors=factors,
         index=FaissIndex.build(factors.items, factors.known, plan),
-        neighbors=neighbors(),
+        relations=relations(),
         repurchase=RepurchaseModel(np.full(len(ITEMS), 0.5, dtype=np.float32), 30.0),
         popularity=PopularityModel.of(np.arange(len(ITEMS), 0, -1).astype(np.float32) - 1),
         blends=blends
         if blends is not None
         else {"home": Blend({"popular": 0.1}), "product": Blend({"popular": 0.1})},
     )
+
+
+def relations() -> Relations:
+    """Return how the items of each group go together, bought, looked at and in sessions.
+
+    Of each group there are two sessions, the newer without its last item.
+    """
+    sessions = [*(group[:-1] for group in GROUPS), *GROUPS]
+    rows = [np.array([ROW[item] for item in group], dtype=np.int32) for group in sessions]
+    whole = Ragged.of(rows)
+    by_item = Ragged.of_pairs(whole.rows, whole.owners(), len(ITEMS))
+    rarities = np.linspace(1.0, 0.5, len(ITEMS), dtype=np.float32)
+    model = SessionModel(
+        whole.offsets, whole.rows, by_item.offsets, by_item.rows, rarities, decay=0.6
+    )
+    return Relations(neighbors(), neighbors(), model)
 
 
 def neighbors() -> NeighborModel:
@@ -198,12 +218,20 @@ def query(placement: str = "home", **fields: object) -> Query:
     return replace(Query(placement, NOW, user_id="anna"), **fields)  # type: ignore[arg-type]
 
 
-def contexts(states: Sequence[UserState], queries: Sequence[Query] | None = None) -> Contexts:
+def contexts(
+    states: Sequence[UserState],
+    queries: Sequence[Query] | None = None,
+    trends: Trends = NO_TRENDS,
+) -> Contexts:
     """Return the contexts of these states, each asking for `home` unless queries say otherwise."""
     asked = queries or [query() for _ in states]
     whole = bundle()
     return Contexts.resolve(
-        asked, states, assortment=Assortment.of(whole.catalog), interest=whole.interest
+        asked,
+        states,
+        assortment=Assortment.of(whole.catalog),
+        interest=whole.interest,
+        trends=trends,
     )
 
 

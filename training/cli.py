@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -160,20 +160,16 @@ def releases(data_folder: DataFolder = None) -> None:
     if not found:
         console.print("There is no release yet; `recsys train` makes one.")
         return
-    table = Table(
-        caption="Under each placement: NDCG@10 of its blend, measured when it was trained."
-    )
+    table = Table(caption="NDCG@10: of each placement that is judged, when it was trained.")
     for name in ("release", "served", "events"):
         table.add_column(name, no_wrap=True)
-    placements = sorted({name for one in found if one.manifest for name in one.manifest.blends})
-    for name in placements:
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("NDCG@10")
     for one in found:
-        table.add_row(*_cells(one, placements))
+        table.add_row(*_cells(one))
     console.print(table)
 
 
-def _cells(release: folder_of_releases.Release, placements: Sequence[str]) -> Iterator[str]:
+def _cells(release: folder_of_releases.Release) -> Iterator[str]:
     """Yield what the list of releases says of one."""
     yield release.version
     yield "served" if release.current else ""
@@ -181,9 +177,12 @@ def _cells(release: folder_of_releases.Release, placements: Sequence[str]) -> It
         yield "unreadable"
         return
     yield f"{release.manifest.counts.get('n_events', 0):,}"
-    for name in placements:
-        score = release.manifest.metrics.get(f"{name}_ndcg_at_10")
-        yield "" if score is None else f"{score:.3f}".removeprefix("0")
+    metrics = release.manifest.metrics
+    yield ", ".join(
+        f"{name} {f'{metrics[key]:.3f}'.removeprefix('0')}"
+        for name in release.manifest.blends
+        if (key := f"{name}_ndcg_at_10") in metrics
+    )
 
 
 def _settings(path: Path, override: list[str] | None) -> TrainingSettings:

@@ -15,7 +15,7 @@ from recsys.bundle import ModelBundle
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.evaluation.metrics import Values
-from recsys.evaluation.replay import Cases, cases_of, contexts_of, joined
+from recsys.evaluation.replay import Cases, cases_for, contexts_of, joined
 from recsys.evaluation.splits import Split
 from recsys.models.repurchase import RepurchaseModel
 from recsys.pipeline.compile import compile_placement
@@ -123,8 +123,8 @@ def _parts(
     rng: np.random.Generator,
 ) -> dict[str, Lists]:
     """Return the lists of one placement in one window, by part; none without a case."""
-    cases = cases_of(name, config.situation, split, rng, most=most_cases)
-    if not len(cases):
+    cases = cases_for(name, config, split, rng, most=most_cases)
+    if cases is None:
         return {}
     whole = replay(bundle, split, config, cases)
     parts = {"all": whole}
@@ -141,7 +141,7 @@ _NEVER_BOUGHT = NamedFilter("not_purchased", NotPurchased(np.inf))
 def replay(
     bundle: ModelBundle, split: Split, config: PlacementConfig, cases: Cases, *, new: bool = False
 ) -> Replayed:
-    """Return the candidates of a placement for its cases, asked after `split.past`.
+    """Return the candidates of a placement for its cases, by a bundle of what `split.past` held.
 
     new: refuse what the customer ever bought.
     """
@@ -152,11 +152,13 @@ def replay(
     parts, assortment = [], Assortment.of(bundle.catalog)
     for places, contexts in contexts_of(
         cases,
-        split.past,
+        split.known,
         assortment=assortment,
         interest=bundle.interest,
         limit=LONGEST,
     ):
+        if pipeline.relates_to.of_the_asker:  # else it is about what the cases hold at hand
+            contexts = contexts.relating_to(pipeline.relates_to)
         found = wide.retrieve(contexts, wide.eligible(contexts))
         parts.append((places, contexts, found))
     return Replayed(pipeline, wide.proposing, cases, tuple(parts))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recsys.evaluation.metrics import Interval, bootstrap
-from training.measures import DEPTH, Evaluation, Table
+from training.measures import DEPTH, POPULAR, Evaluation, Table
 from training.settings import GateSettings
 
 
@@ -69,9 +69,10 @@ def judge(
 ) -> Verdict:
     """Return whether the candidate may replace the champion.
 
-    It beats popularity in every placement (on average: a small shop has too few customers for
-    certainty, and the words say so), is not worse than the champion beyond the tolerance, its
-    index finds enough, and it has not seen much less than the champion.
+    It beats popularity in every placement that lists popular items (on average: a small shop has
+    too few customers for certainty, and the words say so), is not worse than the champion beyond
+    the tolerance, its index finds enough, and it has not seen much less than the champion. Others,
+    such as similar items, are for something else than what sells best.
     """
     tables = [table for table in candidate.report.tables if table.part == "all"]
     checks = [_beats_popular(table) for table in tables]
@@ -97,6 +98,8 @@ def _beats_popular(table: Table) -> Check:
         return Check(True, f"{table.placement}: is popularity itself")
     if over.mean > 0:
         return Check(True, f"{words}; not certain, there are too few customers to tell")
+    if table.contributions and POPULAR not in table.contributions:
+        return Check(True, f"{words}; it is to show something else than what is popular")
     return Check(False, f"{words}; it must be better than popularity")
 
 

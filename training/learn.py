@@ -1,9 +1,9 @@
-"""One recipe, learned from some interactions: the models of a bundle, and which recipe to take."""
+"""One recipe, learned from some interactions: the models of a bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,65 +18,17 @@ from recsys.models.blend import Blend
 from recsys.models.content import ContentModel
 from recsys.models.described import Descriptions
 from recsys.models.factors import FactorModel
-from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
+from recsys.models.relations import Relations
 from recsys.models.repurchase import RepurchaseModel
 from training.fit.als import AlsConfig, fit_als
 from training.fit.content import ContentConfig, fit_content
 from training.fit.interests import Customers
-from training.fit.neighbors import fit_neighbors
 from training.fit.popularity import fit_popularity, fit_trend
 from training.fit.repurchase import fit_repeat_rates
+from training.recipe import Recipe
+from training.relate import fit_relations
 from training.settings import TrainingSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """One value for each thing that the settings leave open and that models are fitted with."""
-
-    interest_half_life_days: float
-    regularization: float
-    alpha: float
-    popularity_half_life_days: float
-    repurchase_half_life_days: float
-    rate_exponent: float
-    content_regularization: float
-    content_exponent: float
-    content_length: float
-
-    @classmethod
-    def first_of(cls, settings: TrainingSettings) -> Recipe:
-        """Return the first value of every grid: where a search starts."""
-        return cls(
-            settings.interest.half_life_days[0],
-            settings.factors.regularization[0],
-            settings.factors.alpha[0],
-            settings.popularity.half_life_days[0],
-            settings.repurchase.half_life_days[0],
-            settings.repurchase.rate_exponents[0],
-            settings.content.regularization[0],
-            settings.content.exponents[0],
-            settings.content.lengths[0],
-        )
-
-    def with_content(self, config: ContentConfig) -> Recipe:
-        """Return the recipe with this content model."""
-        return replace(
-            self,
-            content_regularization=config.regularization,
-            content_exponent=config.exponent,
-            content_length=config.length,
-        )
-
-    def content(self) -> ContentConfig:
-        """Return how its content model is fitted."""
-        return ContentConfig(
-            self.content_regularization, self.content_exponent, self.content_length
-        )
-
-    def numbers(self) -> dict[str, float]:
-        """Return the values by name."""
-        return {name: float(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +37,7 @@ class Models:
 
     interest: Interest
     factors: FactorModel
-    neighbors: NeighborModel
+    relations: Relations
     repurchase: RepurchaseModel
     popularity: PopularityModel
     content: ContentModel | None = None
@@ -116,7 +68,7 @@ class Models:
             interest=self.interest,
             factors=self.factors,
             index=index or FaissIndex.exactly(self.factors.items, self.factors.known),
-            neighbors=self.neighbors,
+            relations=self.relations,
             repurchase=self.repurchase,
             popularity=self.popularity,
             blends=blends,
@@ -150,7 +102,7 @@ def fit_models(
     return Models(
         interest,
         factors,
-        fit_neighbors(kept, k=settings.neighbors.k, threads=settings.threads),
+        fit_relations(kept, now, recipe, settings),
         repurchase_of(rates, recipe),
         fit_popularity(kept, now, half_life_days=recipe.popularity_half_life_days, trends=trend),
     )

@@ -48,10 +48,11 @@ def pooled(windows: Sequence[Lists]) -> Lists | None:
 
 
 def _appended(cases: Sequence[Cases]) -> Cases:
-    """Return all cases as of one split; their own instants are not asked for any more."""
+    """Return all cases as of one split; they are not asked any more, only counted."""
     return replace(
         cases[0],
         users=np.concatenate([one.users for one in cases]),
+        instants=np.concatenate([one.instants for one in cases]),
         seeds=Ragged.of([one.seeds.at(place) for one in cases for place in range(len(one))]),
         targets=Ragged.of([one.targets.at(place) for one in cases for place in range(len(one))]),
     )
@@ -77,6 +78,7 @@ def table_of(
         bootstrap(gained[BLEND] - gained[best.name], rng),
         bootstrap(gained[BLEND] - gained[POPULAR], rng),
         lists.contributions,
+        str(cases.situation),
     ), gained
 
 

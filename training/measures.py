@@ -41,6 +41,7 @@ class Table:
     part: `all`, or `repeat` and `new` for items bought before and not.
     best_single: the best source alone. over_best, over_popular: paired differences of NDCG@10,
     blend less the other. contributions: share of each source in the scores of the blend's lists.
+    situation: what was asked; empty in reports of releases that did not say so.
     """
 
     placement: str
@@ -51,6 +52,7 @@ class Table:
     over_best: Interval
     over_popular: Interval
     contributions: Mapping[str, float]
+    situation: str = ""
 
     def line(self, name: str) -> Line:
         """Return the line of one list-maker. Raises KeyError."""

@@ -13,7 +13,7 @@ import numpy as np
 from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
 from recsys.catalog import Catalog
-from recsys.evaluation.replay import cases_of
+from recsys.evaluation.replay import cases_for
 from recsys.evaluation.splits import Split, last_windows
 from recsys.interactions import Interactions
 from recsys.models.blend import Blend
@@ -22,11 +22,12 @@ from recsys.pipeline.placement import PlacementConfig, Situation
 from training.choose import choose_recipe
 from training.cold import ColdTrial, choose_content
 from training.datasets.lake import Dataset
-from training.evaluate import THREADS, discoveries, evaluate, replay
+from training.evaluate import THREADS, Trial, discoveries, evaluate, replay
 from training.fit.blend import fit_blend
 from training.fit.interests import Customers
-from training.learn import Models, Recipe, als_of, fit_models, interest_of
+from training.learn import Models, als_of, fit_models, interest_of
 from training.measures import Evaluation
+from training.recipe import Recipe
 from training.settings import TrainingSettings
 
 Placements = Mapping[str, PlacementConfig]
@@ -56,10 +57,35 @@ class Rehearsal:
         return {**self.evaluation.report.metrics(), **self.cold.metrics()}
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A recipe and blends that validation chose, and what is to be tested of them.
+
+    trials: of each test window, a bundle that learned from what came before it.
+    """
+
+    recipe: Recipe
+    blends: Mapping[str, Blend]
+    trials: tuple[Trial, ...]
+    cold: ColdTrial
+
+
 def rehearse(
     dataset: Dataset, placements: Placements, settings: TrainingSettings, progress: StepListener
 ) -> Rehearsal:
     """Return the recipe and blends that validation chose, and how they do on the test window."""
+    ready = prepare(dataset, placements, settings, progress)
+    with progress.step("replay the placements over the test windows"):
+        scores = evaluate(
+            ready.trials, placements, seed=settings.seed, most_cases=settings.most_cases
+        )
+    return Rehearsal(ready.recipe, ready.blends, scores, ready.cold)
+
+
+def prepare(
+    dataset: Dataset, placements: Placements, settings: TrainingSettings, progress: StepListener
+) -> Prepared:
+    """Return the recipe and blends that validation chose, with bundles for the test windows."""
     validation, *tests = windows_of(dataset.interactions, settings)
     assortment, descriptions = Assortment.of(dataset.catalog), dataset.descriptions
     with progress.step("choose the recipe on the validation window"):
@@ -79,9 +105,7 @@ def rehearse(
             models = fit_models(test.past, customers, recipe, settings)
             models = models.foreseeing(descriptions, cold.config)
             trials.append((models.bundle(dataset.catalog, blends), test))
-    with progress.step("replay the placements over the test windows"):
-        scores = evaluate(trials, placements, seed=settings.seed, most_cases=settings.most_cases)
-    return Rehearsal(recipe, blends, scores, cold)
+    return Prepared(recipe, blends, tuple(trials), cold)
 
 
 def _cold(
@@ -134,9 +158,12 @@ def _blend(
     config: PlacementConfig,
     settings: TrainingSettings,
 ) -> Blend:
+    nothing_to_weigh = len(config.sources) == 1 or config.ranker.like
+    if nothing_to_weigh:
+        return Blend({})
     rng = np.random.default_rng(settings.seed)
-    cases = cases_of(name, config.situation, split, rng, most=settings.most_cases)
-    if not len(cases):
+    cases = cases_for(name, config, split, rng, most=settings.most_cases)
+    if cases is None:
         return Blend({})
     replayed = replay(bundle, split, config, cases)
     lists = [(replayed.candidates(), cases.targets)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from rich.console import Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from recsys.evaluation.metrics import Interval
+from recsys.evaluation.situations import DUE_WITHIN
+from recsys.pipeline.placement import Situation
 from training.measures import BLEND, DEPTH, POPULAR, Line, Report, Table
 
 PARTS = {
@@ -16,16 +18,25 @@ PARTS = {
     "repeat": "items bought before, alone",
     "new": "items never bought before, alone",
 }
+QUESTIONS: Mapping[str, str] = {
+    Situation.VISIT: "The customer arrives: what will they buy next?",
+    Situation.DISCOVERY: "The customer arrives: what will they buy that they never bought before?",
+    Situation.BASKET: "Half of a basket is there: what else goes into it?",
+    Situation.SESSION: "An item is looked at: what else is looked at or bought in this session?",
+    Situation.DUE: "Of all that was bought before: what is bought again within "
+    f"{DUE_WITHIN.astype(int)} days?",
+}
+"""What a placement is asked in evaluation, by its situation."""
 
 
 def rendered(report: Report) -> RenderableType:
     """Return the tables of a report, each with a sentence under it."""
     parts: list[RenderableType] = []
     for table in report.tables:
-        parts += [_table(table), Text(f"  {in_words(table)}\n")]
+        parts += [_table(table), Text(f"  {asked(table)}{in_words(table)}\n")]
     parts.append(
         Text(
-            f"Measured once, at {' and '.join(report.instants)}, on what customers bought in the "
+            f"Measured once, at {' and '.join(report.instants)}, on what customers did in the "
             f"{report.days:g} days after. NDCG@{DEPTH}: 1 is a perfect first ten. Brackets hold "
             "95 % intervals by bootstrap over customers; coverage is the share of the catalog in "
             "at least one first ten."
@@ -43,6 +54,11 @@ def in_words(table: Table) -> str:
     return f"{against_best}, and {table.times_popular:.2f} times popularity."
 
 
+def asked(table: Table) -> str:
+    """Return the question behind a table and a space, nothing where the report does not say it."""
+    return f"{QUESTIONS[table.situation]} " if table.situation in QUESTIONS else ""
+
+
 def lines_of(report: Report) -> Iterator[str]:
     """Yield the report as plain lines, for a text file."""
     for table in report.tables:
@@ -52,7 +68,7 @@ def lines_of(report: Report) -> Iterator[str]:
                 f"  {line.name:22s} recall {_interval(line.recall)}  "
                 f"ndcg {_interval(line.ndcg)}  coverage {line.coverage:.2%}"
             )
-        yield f"  {in_words(table)}"
+        yield f"  {asked(table)}{in_words(table)}"
         yield ""
 
 

@@ -13,23 +13,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from recsys.customers import ALLOWED_UNLESS_REFUSED, Purpose
 from recsys.errors import InvalidInput, NotFound
 from recsys.events import EventType
 from recsys.interest import DEFAULT_WEIGHTS
 from recsys.robots import RobotRule
+from training.grids import STRICT, Count, Days, DaysGrid, ExponentGrid, PositiveGrid, Share
+from training.relation_settings import SessionSettings, TogetherSettings, ViewedSettings
 
-STRICT = ConfigDict(extra="forbid")
 VARIABLES = "RECSYS_TRAINING__"
-
-Count = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Days = Annotated[float, Field(gt=0)]
-DaysGrid = Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
-PositiveGrid = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
-ExponentGrid = Annotated[tuple[Share, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +60,6 @@ class ContentSettings:
     regularization: PositiveGrid = (4.0, 1.0, 16.0)
     exponents: ExponentGrid = (0.5, 0.0, 1.0)
     lengths: PositiveGrid = (1.0, 0.5, 2.0, 4.0)
-
-
-@dataclass(frozen=True, slots=True)
-class NeighborSettings:
-    """Item-item neighbours. k: how many an item keeps."""
-
-    __pydantic_config__ = STRICT
-    k: Count = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +170,9 @@ class TrainingSettings:
     interest: InterestSettings = field(default_factory=InterestSettings)
     factors: FactorSettings = field(default_factory=FactorSettings)
     content: ContentSettings = field(default_factory=ContentSettings)
-    neighbors: NeighborSettings = field(default_factory=NeighborSettings)
+    together: TogetherSettings = field(default_factory=TogetherSettings)
+    viewed: ViewedSettings = field(default_factory=ViewedSettings)
+    sessions: SessionSettings = field(default_factory=SessionSettings)
     popularity: PopularitySettings = field(default_factory=PopularitySettings)
     repurchase: RepurchaseSettings = field(default_factory=RepurchaseSettings)
     trend: TrendSettings = field(default_factory=TrendSettings)

@@ -1,23 +1,31 @@
-"""Replay: the real placements, asked over held-out customers at the instant of the split."""
+"""Replay: the real placements, asked by held-out customers at the instants of their cases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import numpy as np
 
-from recsys.arrays import Keys, Mask, Rows, frozen, keys_of, owners_of, rows_of
+from recsys.arrays import Rows, Seconds, Times, entries_of, offsets_of
 from recsys.assortment import Assortment
 from recsys.candidates import Candidates
 from recsys.context import Contexts
+from recsys.evaluation.situations import (
+    Askers,
+    bought_in,
+    buying,
+    due_in,
+    filling_baskets,
+    looking_around,
+)
 from recsys.evaluation.splits import Split
-from recsys.events import EventType
 from recsys.ids import Vocabulary
 from recsys.interactions import Interactions
 from recsys.interest import Interest
-from recsys.pipeline.placement import Situation
+from recsys.pipeline.placement import PlacementConfig, Situation
 from recsys.query import Query
 from recsys.timelines import Ragged
 
@@ -29,14 +37,14 @@ BATCH = 256
 class Cases:
     """Questions whose right answers the future holds.
 
-    users: (q,) rows of the askers. seeds: items at hand when asking.
-    targets: what each asker bought afterwards, each row once.
+    users: (q,) rows of the askers. instants: (q,) datetime64[s], ascending: when each asks.
+    seeds: items at hand when asking. targets: what each asker wants afterwards, each row once.
     """
 
     placement: str
     situation: Situation
-    instant: np.datetime64
     users: Rows
+    instants: Times
     seeds: Ragged
     targets: Ragged
 
@@ -44,14 +52,12 @@ class Cases:
         return len(self.users)
 
     def queries(self, places: Sequence[int], vocabulary: Vocabulary, limit: int) -> list[Query]:
-        """Return the queries at these places, asked at the instant of the split."""
-        now = datetime.fromtimestamp(
-            int(self.instant.astype("datetime64[s]").astype(np.int64)), UTC
-        )
+        """Return the queries at these places, each asked at its instant."""
+        seconds = _seconds(self.instants)
         return [
             Query(
                 placement=self.placement,
-                now=now,
+                now=datetime.fromtimestamp(int(seconds[place]), UTC),
                 user_id=f"user {self.users[place]}",
                 seeds=tuple(vocabulary.id(row) for row in self.seeds.at(place).tolist()),
                 limit=limit,
@@ -74,34 +80,50 @@ def cases_of(
     DISCOVERY: the same, targets being items the customer never bought before.
     BASKET: the first basket of two items or more of each customer in the window; a random half
     is the seeds, the rest the targets.
+    SESSION: a session of the window, cut behind an item that is looked at: that is the seed, what
+    comes anew in the rest of the session the targets; asked at that moment, by whoever it is.
+    DUE: every customer of the past who had bought something twice and buys known things again
+    within a week; targets are these.
     """
-    pairs = _bought_in(situation, split)
-    asking = _present(owners_of(pairs), split) & _present(split.past.users, split)
-    drawn = rng.choice(np.flatnonzero(asking), min(most, int(asking.sum())), replace=False)
-    users: Rows = np.sort(drawn).astype(np.int32)
-    kept = pairs[np.isin(owners_of(pairs), users)]
-    seeds, targets = _halves(kept, rng) if situation is Situation.BASKET else (kept[:0], kept)
-    return Cases(
-        placement,
-        situation,
-        split.instant,
-        frozen(users),
-        _lists(seeds, users),
-        _lists(targets, users),
-    )
+    asking = _askers(situation, split, rng, most)
+    return Cases(placement, situation, asking.users, asking.instants, asking.seeds, asking.targets)
+
+
+def cases_for(
+    name: str,
+    config: PlacementConfig,
+    split: Split,
+    rng: np.random.Generator,
+    *,
+    most: int = 5_000,
+) -> Cases | None:
+    """Return the cases a placement is judged by; nothing without a situation, or without a case.
+
+    A list about what its asker did last is asked for on a page that holds no item.
+    """
+    if config.situation is None:
+        return None
+    cases = cases_of(name, config.situation, split, rng, most=most)
+    if config.relates_to.of_the_asker:
+        cases = replace(cases, seeds=Ragged.empty(len(cases)))
+    return cases if len(cases) else None
 
 
 def contexts_of(
-    cases: Cases, past: Interactions, *, assortment: Assortment, interest: Interest, limit: int
+    cases: Cases, known: Interactions, *, assortment: Assortment, interest: Interest, limit: int
 ) -> Iterator[tuple[range, Contexts]]:
-    """Yield the cases' contexts in batches, with the places they stand for."""
-    for start in range(0, len(cases), BATCH):
-        places = range(start, min(start + BATCH, len(cases)))
-        users = cases.users[places.start : places.stop]
+    """Yield the cases' contexts in batches, with the places they stand for.
+
+    known: all that happened; of these each case has seen what its asker did before its instant.
+    """
+    for places in _batches(cases.instants, assortment):
+        chosen = slice(places.start, places.stop)
+        seen = _seen(known, cases.users[chosen], cases.instants[chosen])
+        askers = np.arange(len(places), dtype=np.int32)
         queries = cases.queries(places, assortment.vocabulary, limit)
         yield (
             places,
-            Contexts.replay(queries, past, users, assortment=assortment, interest=interest),
+            Contexts.replay(queries, seen, askers, assortment=assortment, interest=interest),
         )
 
 
@@ -115,45 +137,48 @@ def joined(parts: Sequence[tuple[range, Candidates]]) -> Candidates:
     )
 
 
-def _bought_in(situation: Situation, split: Split) -> Keys:
-    """Return the (user, item) pairs of the window's purchases that a situation is about."""
-    bought = split.future.of_kind(EventType.PURCHASE)
-    if situation is Situation.BASKET:
-        return _first_baskets(bought)
-    pairs = _distinct(bought.users, bought.items)
-    return pairs[~split.had_bought(pairs)] if situation is Situation.DISCOVERY else pairs
+def _askers(situation: Situation, split: Split, rng: np.random.Generator, most: int) -> Askers:
+    match situation:
+        case Situation.VISIT:
+            return buying(bought_in(split), split, rng, most)
+        case Situation.DISCOVERY:
+            bought = bought_in(split)
+            return buying(bought[~split.had_bought(bought)], split, rng, most)
+        case Situation.BASKET:
+            return filling_baskets(split, rng, most)
+        case Situation.SESSION:
+            return looking_around(split, rng, most)
+        case Situation.DUE:
+            return buying(due_in(split), split, rng, most)
 
 
-def _present(users: Rows, split: Split) -> Mask:
-    """Return, for every user there is, whether they are among these."""
-    return np.bincount(users, minlength=split.past.n_users) > 0
+def _batches(instants: Times, assortment: Assortment) -> Iterator[range]:
+    """Yield the places of cases, in order, that ask between the same two dated changes."""
+    shelves = np.searchsorted(assortment.edges, _seconds(instants), side="right")
+    changes = (np.flatnonzero(np.diff(shelves)) + 1).tolist()
+    for start, stop in pairwise((0, *changes, len(instants))):
+        for first in range(start, stop, BATCH):
+            yield range(first, min(first + BATCH, stop))
 
 
-def _distinct(users: Rows, items: Rows) -> Keys:
-    return np.unique(keys_of(users, items))
+def _seen(known: Interactions, users: Rows, instants: Times) -> Interactions:
+    """Return what each of (n,) askers did before their instant, as done by users 0 to n - 1.
+
+    Who asks several times is several users.
+    """
+    asking = np.zeros(known.n_users, dtype=np.bool_)
+    asking[users] = True
+    own = known.take(asking[known.users])
+    by_user = np.argsort(own.users, kind="stable")
+    bounds = offsets_of(np.bincount(own.users, minlength=known.n_users))
+    askers = np.repeat(np.arange(len(users), dtype=np.int32), np.diff(bounds)[users])
+    events = by_user[entries_of(bounds, users)]
+    past = own.times[events] < instants[askers]
+    events, askers = events[past], askers[past]
+    in_time = np.argsort(events, kind="stable")
+    return replace(own.take(events[in_time]), users=askers[in_time], n_users=len(users))
 
 
-def _first_baskets(bought: Interactions) -> Keys:
-    """Return the (user, item) pairs of each user's first basket that holds two items or more."""
-    lines = np.unique(keys_of(bought.baskets, bought.items))
-    numbers, sizes = np.unique(owners_of(lines), return_counts=True)
-    large = numbers[sizes >= 2]
-    chosen = np.flatnonzero(np.isin(bought.baskets, large))
-    _, first = np.unique(bought.users[chosen], return_index=True)
-    firsts = bought.take(np.isin(bought.baskets, bought.baskets[chosen[first]]))
-    return _distinct(firsts.users, firsts.items)
-
-
-def _halves(pairs: Keys, rng: np.random.Generator) -> tuple[Keys, Keys]:
-    """Return a random half of each user's pairs (rounded down, at least one), and the rest."""
-    shuffled = pairs[np.lexsort((rng.random(len(pairs)), owners_of(pairs)))]
-    users = owners_of(shuffled)
-    first = np.searchsorted(users, users)
-    sizes = np.searchsorted(users, users, side="right") - first
-    seed = np.arange(len(users)) - first < np.maximum(sizes // 2, 1)
-    return shuffled[seed], shuffled[~seed]
-
-
-def _lists(pairs: Keys, users: Rows) -> Ragged:
-    queries = np.searchsorted(users, owners_of(pairs)).astype(np.int32)
-    return Ragged.of_pairs(queries, rows_of(pairs), len(users))
+def _seconds(instants: Times) -> Seconds:
+    seconds: Seconds = instants.astype("datetime64[s]").astype(np.int64)
+    return seconds

@@ -16,13 +16,15 @@ from recsys.interactions import Interactions
 class Split:
     """Events cut at an instant.
 
-    past: events before it, as they were known then. future: events of the window that starts with
-        it, without purchases that were ever given back.
+    past: events before it, as they were known then. known: those, and the events of the window that
+        starts with it, as they were known at its end. future: events of the window, without
+        purchases that were ever given back.
     bought: distinct (user, item) purchases that the past kept, ascending.
     """
 
     instant: np.datetime64
     past: Interactions
+    known: Interactions
     future: Interactions
     bought: Keys
 
@@ -30,10 +32,11 @@ class Split:
     def at(cls, interactions: Interactions, instant: np.datetime64, days: float) -> Self:
         """Return the split at an instant, with a window of so many days."""
         end = instant + np.timedelta64(round(days * 86_400), "s")
-        past = interactions.before(instant)
+        past, known = interactions.before(instant), interactions.before(end)
         future = interactions.settled().since(instant).before(end)
         purchases = past.settled().of_kind(EventType.PURCHASE)
-        return cls(instant, past, future, np.unique(keys_of(purchases.users, purchases.items)))
+        bought = np.unique(keys_of(purchases.users, purchases.items))
+        return cls(instant, past, known, future, bought)
 
     def had_bought(self, pairs: Keys) -> Mask:
         """Return which of these (user, item) pairs are purchases of the past."""

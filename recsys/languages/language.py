@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from recsys.errors import InvalidInput
@@ -63,6 +63,7 @@ class Language:
         English last.
     months: the names of the twelve. date_pattern: with places for day, month and year.
     decimal: what stands before a number's fraction.
+    places: the names of all places in the sentences of a key.
     """
 
     tag: str
@@ -70,6 +71,11 @@ class Language:
     months: tuple[str, ...]
     date_pattern: Template
     decimal: str
+    places: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = {key: _places(forms) for key, forms in self.forms.items()}
+        object.__setattr__(self, "places", places)
 
     def sentence(self, key: str, said: Mapping[str, str], count: int = 0) -> str:
         """Return the first sentence of a key that there is enough said for.
@@ -106,6 +112,11 @@ class Languages:
         return next(
             (self.by_tag[one] for one in tags_behind(tag) if one in self.by_tag), self.default
         )
+
+
+def _places(every: Iterable[Forms]) -> frozenset[str]:
+    templates = (template for forms in every for template in forms.by_form.values())
+    return frozenset().union(*(template.places for template in templates))
 
 
 def tags_behind(tag: str) -> Iterable[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
+from scipy.linalg import lu_factor, lu_solve
 
 from recsys.arrays import Mask, Rows, Scores, Vectors, frozen
 from recsys.timelines import Weighted
@@ -68,35 +70,24 @@ class FactorModel:
         return self.known & ~self.foreseen if len(self.foreseen) else self.known
 
     def fold_in(self, interests: Weighted) -> Vectors:
-        """Return the (q, dim) vectors of customers with these interests; zero without any.
+        """Return the (q, dim) vectors of customers with these interests; zero without any."""
+        return self.folded_in(interests).vectors
+
+    def folded_in(self, interests: Weighted) -> FoldedIn:
+        """Return customers with these interests.
 
         Solves (YᵀY + Yᵀ(C - I)Y + λI) x = YᵀC 1 for each, as the trainer does for its users;
         items that nobody taught are in the customer's own Y alone, not in everybody's YᵀY.
         """
         vectors = np.zeros((len(interests), self.items.shape[1]), dtype=np.float32)
+        solved: dict[int, Solved] = {}
         # One small BLAS product a query: a batched form would hold n outer products in memory.
         for query in np.flatnonzero(np.diff(interests.offsets)).tolist():
             own, confidence, beyond = self._own(interests, query)
-            vectors[query] = np.linalg.solve(self._system(own, beyond), own.T @ confidence)
-        return vectors
-
-    def anchors(self, interests: Weighted, queries: Rows, rows: Rows) -> Rows:
-        """Return, for (n,) pairs of query and row, the interest that did most to bring it.
-
-        By the linear explanation of Hu, Koren, Volinsky 2008, section 5: the score is a sum over
-        the customer's own items. -1 where the customer has no interests.
-        """
-        best = np.full(len(rows), -1, dtype=np.int32)
-        for query in np.unique(queries).tolist():
-            start, end = interests.offsets[query], interests.offsets[query + 1]
-            if start == end:
-                continue
-            chosen = queries == query
-            own, confidence, beyond = self._own(interests, query)
-            through = np.linalg.solve(self._system(own, beyond), self.of_rows(rows[chosen]).T)
-            shares = (own @ through) * confidence[:, np.newaxis]
-            best[chosen] = interests.rows[start:end][shares.argmax(axis=0)]
-        return best
+            system = lu_factor(self._system(own, beyond), overwrite_a=True, check_finite=False)
+            vectors[query] = lu_solve(system, own.T @ confidence, check_finite=False)
+            solved[query] = own * confidence[:, np.newaxis], system
+        return FoldedIn(self, interests, vectors, solved)
 
     def _own(self, interests: Weighted, query: int) -> tuple[Vectors, Scores, Scores]:
         """Return one query's vectors, its confidence in each, and how much `gram` lacks of that."""
@@ -116,3 +107,36 @@ class FactorModel:
         ridge = self.regularization * np.eye(len(self.gram), dtype=np.float32)
         system: Vectors = self.gram + ridge + own.T @ (own * beyond[:, np.newaxis])
         return system
+
+
+Solved = tuple[Vectors, tuple[Vectors, Rows]]
+"""A customer's own vectors, each times the confidence in it, and the system's LU decomposition."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedIn:
+    """Customers with these interests, as one model sees them.
+
+    vectors: (q, dim) float32, zero without any interest. solved: by query, what they came from.
+    """
+
+    model: FactorModel
+    interests: Weighted
+    vectors: Vectors
+    solved: Mapping[int, Solved]
+
+    def anchors(self, queries: Rows, rows: Rows) -> Rows:
+        """Return, for (n,) pairs of query and row, the interest that did most to bring it.
+
+        By the linear explanation of Hu, Koren, Volinsky 2008, section 5: the score is a sum over
+        the customer's own items. -1 where the customer has no interests.
+        """
+        best = np.full(len(rows), -1, dtype=np.int32)
+        for query in set(queries.tolist()) & self.solved.keys():
+            weighted, system = self.solved[query]
+            chosen = queries == query
+            items = self.model.of_rows(rows[chosen])
+            shares = weighted @ lu_solve(system, items.T, check_finite=False)
+            own = self.interests.rows[self.interests.offsets[query] :]
+            best[chosen] = own[shares.argmax(axis=0)]
+        return best

@@ -9,6 +9,7 @@ import numpy as np
 
 from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
+from recsys.catalog_words import CatalogWords
 from recsys.conditions import Conditions, Meets, Needs, Unmet
 from recsys.models.blend import Blend
 from recsys.pipeline.adjusters import Objectives, Rotation
@@ -26,6 +27,7 @@ from recsys.pipeline.filter_configs import (
 )
 from recsys.pipeline.filters import (
     Available,
+    NotAbout,
     NotHidden,
     NotMailed,
     NotPurchased,
@@ -33,7 +35,8 @@ from recsys.pipeline.filters import (
     NotShown,
     NotViewed,
 )
-from recsys.pipeline.newcomers import Introduction, Newcomers
+from recsys.pipeline.newcomers import Introduction, Newcomers, came_later
+from recsys.pipeline.own_sources import Abandoned, Due, New, OwnSource, RecentlyViewed, Searched
 from recsys.pipeline.pipeline import NamedFilter, NamedSource, Pipeline
 from recsys.pipeline.placement import (
     NewcomersConfig,
@@ -44,16 +47,24 @@ from recsys.pipeline.placement import (
     VariedConfig,
 )
 from recsys.pipeline.rankers import WeightedSum
+from recsys.pipeline.related_sources import (
+    Alike,
+    GoesWith,
+    LikeSessions,
+    RelatedSource,
+    SimilarToHistory,
+)
 from recsys.pipeline.sources import (
     BuyAgain,
     Nearest,
     Popular,
-    SimilarToHistory,
-    SimilarToSeeds,
     Source,
 )
 from recsys.pipeline.stages import Adjuster, Filter
+from recsys.pipeline.trending_source import PopularThere, Trending, WantedSource
 from recsys.predicates.errors import InvalidFilter
+
+AnySource = Source | RelatedSource | OwnSource | WantedSource
 
 DAYS_OF_ROTATION_ASKED_FOR = 7.0
 """How long a showing counts where a request wants rotation and its placement says nothing of it."""
@@ -118,14 +129,14 @@ class _Parts:
     def __init__(self, bundle: ModelBundle, conditions: Conditions) -> None:
         self._bundle = bundle
         self._conditions = conditions
-        self._sources: dict[SourceKind, Source] = {}
-        self._filters: dict[tuple[tuple[FilterConfig, ...], str], _Filters] = {}
+        self._sources: dict[tuple[SourceKind, float], AnySource] = {}
+        self._filters: dict[tuple[tuple[FilterConfig, ...], str, bool], _Filters] = {}
 
     def pipeline(self, name: str, config: PlacementConfig, *, idle: bool = False) -> Pipeline:
         """Return the pipeline of one placement."""
         bundle = self._bundle
-        blend = bundle.blends.get(name, Blend({}))
-        weight = {source.kind: blend.weight(source.kind) for source in config.sources}
+        blend = bundle.blends.get(config.ranker.like or name, Blend({}))
+        weight = {source.kind: _weight(source.kind, blend) for source in config.sources}
         sources = [
             source
             for source in config.sources
@@ -151,17 +162,27 @@ class _Parts:
         )
 
     def _filters_of(self, config: PlacementConfig) -> _Filters:
-        key = config.filters, config.filter
+        key = config.filters, config.filter, config.relates_to.of_the_asker
         if key not in self._filters:
             named = tuple(NamedFilter(one.kind, _filter(one)) for one in config.filters)
+            if config.relates_to.of_the_asker:
+                named = (*named, NamedFilter("not_about", NotAbout()))
             stated = stated_filters(config.filter, self._conditions)
             self._filters[key] = _Filters((*named, *stated.named), stated.needs)
         return self._filters[key]
 
     def _named(self, config: SourceConfig) -> NamedSource:
-        if config.kind not in self._sources:
-            self._sources[config.kind] = source_of(config.kind, self._bundle)
-        return NamedSource(config.kind, self._sources[config.kind], config.k)
+        key = config.kind, config.days
+        if key not in self._sources:
+            self._sources[key] = source_of(
+                config.kind, self._bundle, days=config.days, words=self._conditions.words
+            )
+        return NamedSource(config.kind, self._sources[key], config.k)
+
+
+def _weight(kind: SourceKind, blend: Blend) -> float:
+    """Return what a source counts; what is trending cannot be replayed, and counts in full."""
+    return 1.0 if kind is SourceKind.TRENDING else blend.weight(kind)
 
 
 def _filter(config: FilterConfig) -> Filter:
@@ -182,21 +203,56 @@ def _filter(config: FilterConfig) -> Filter:
             return NotMailed(config.within_days)
 
 
-def source_of(kind: SourceKind, bundle: ModelBundle) -> Source:
-    """Return the source of this kind over a bundle's models."""
+def source_of(
+    kind: SourceKind,
+    bundle: ModelBundle,
+    *,
+    days: float = np.inf,
+    words: CatalogWords | None = None,
+) -> AnySource:
+    """Return the source of this kind over a bundle's models.
+
+    days: how far back it looks. words: of the bundle's catalog, where there are any already.
+    """
     match kind:
         case SourceKind.NEAREST:
             return Nearest(bundle.factors, bundle.index)
         case SourceKind.SIMILAR_TO_HISTORY:
-            return SimilarToHistory(bundle.neighbors)
-        case SourceKind.SIMILAR_TO_SEEDS:
-            return SimilarToSeeds(bundle.neighbors)
+            return SimilarToHistory(bundle.relations.together)
+        case SourceKind.BOUGHT_TOGETHER:
+            return GoesWith(bundle.relations.together)
+        case SourceKind.ALSO_VIEWED:
+            return GoesWith(bundle.relations.viewed)
+        case SourceKind.ALIKE:
+            return Alike(bundle.factors, bundle.index)
+        case SourceKind.SESSION:
+            return LikeSessions(bundle.relations.sessions)
         case SourceKind.BUY_AGAIN:
             return BuyAgain(bundle.repurchase)
         case SourceKind.BOUGHT_LATELY:
             return BuyAgain(bundle.repurchase.lately())
         case SourceKind.POPULAR:
-            return Popular(bundle.popularity)
+            return PopularThere(Popular(bundle.popularity))
+        case SourceKind.TRENDING:
+            return Trending()
+        case SourceKind.RECENTLY_VIEWED:
+            return RecentlyViewed(days)
+        case SourceKind.ABANDONED:
+            return Abandoned(days)
+        case SourceKind.NEW:
+            return _new(bundle, days)
+        case SourceKind.DUE:
+            return Due()
+        case SourceKind.SEARCHED:
+            spoken = words or CatalogWords.of(bundle.catalog)
+            return Searched(spoken.index, bundle.catalog.primaries, bundle.popularity.counts)
+
+
+def _new(bundle: ModelBundle, days: float) -> New:
+    """Return the source of what is new; what came with the shop is not."""
+    since = bundle.catalog.since
+    later = came_later(since, n_learned=len(bundle.factors.items))
+    return New(np.where(later, since, 0), days)
 
 
 def _introduction(config: NewcomersConfig | None, bundle: ModelBundle) -> Introduction | None:

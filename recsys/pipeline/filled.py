@@ -9,9 +9,9 @@ import numpy as np
 
 from recsys.arrays import Rows, keys_of
 from recsys.candidates import Candidates
+from recsys.fill_report import FillReport, Removed, Unmet
 from recsys.pipeline.relevance import Choice
 from recsys.pipeline.stages import Arranged
-from recsys.query import FillReport, Removed, Unmet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,39 @@ class Filled:
 
     def report(self, query: int) -> FillReport:
         """Return why one list is as long as it is."""
-        return FillReport(
-            wanted=int(self.wanted[query]),
-            eligible=int(self.eligible[query]),
-            returned=int(np.count_nonzero(self.listed.queries == query)),
-            on_page=int(self.on_page[query]),
-            removed=tuple(Removed(name, int(counts[query])) for name, counts in self.removed),
-            unmet=self.unmet[query] if self.unmet else (),
-            irrelevant=int(self.choice.irrelevant[query]),
-            relevance_kept=float(self.choice.kept[query]),
+        return self.reports()[query]
+
+    def reports(self) -> list[FillReport]:
+        """Return why each of the (q,) lists is as long as it is."""
+        names = tuple(name for name, _ in self.removed)
+        removed = zip(*(counts.tolist() for _, counts in self.removed), strict=True)
+        counts = (self.wanted, self.eligible, self.lengths(), self.on_page)
+        columns = (
+            zip(*(column.tolist() for column in counts), strict=True),
+            removed if names else [()] * len(self.wanted),
+            self.unmet or [()] * len(self.wanted),
+            zip(self.choice.irrelevant.tolist(), self.choice.kept.tolist(), strict=True),
         )
+        return [_report(names, *one) for one in zip(*columns, strict=True)]
+
+
+def _report(
+    names: tuple[str, ...],
+    counts: tuple[int, int, int, int],
+    removed: tuple[int, ...],
+    unmet: tuple[Unmet, ...],
+    relevance: tuple[int, float],
+) -> FillReport:
+    """Return the report of one list; `removed` by the filters of these names."""
+    wanted, eligible, returned, on_page = counts
+    irrelevant, kept = relevance
+    return FillReport(
+        wanted=wanted,
+        eligible=eligible,
+        returned=returned,
+        on_page=on_page,
+        removed=tuple(map(Removed, names, removed)),
+        irrelevant=irrelevant,
+        relevance_kept=kept,
+        unmet=unmet,
+    )

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.arrays import Mask
-from recsys.context import Contexts
+from recsys.arrays import Mask, Rows
+from recsys.context import VIEWS, Contexts
 from recsys.eligibility import Eligibility
-from recsys.events import EVENT_CODES, EventType
 from recsys.state import MAILED, SHOWN
 from recsys.timelines import Ragged, Timeline, Weighted
-
-_VIEWS = np.array([EVENT_CODES[EventType.DETAIL_VIEW], EVENT_CODES[EventType.CLICK]], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +32,37 @@ class NotSeeds:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAbout:
+    """Refuses the items of the asker that the list is about: it says so of them, and no more."""
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility without what each list is about."""
+        return eligible.without(contexts.related) if contexts.about.of_the_asker else eligible
+
+
+@dataclass(frozen=True, slots=True)
+class Among:
+    """Allows some items alone: those that a request is to be answered from.
+
+    rows: (n,) int32 of products.
+    """
+
+    rows: Rows
+
+    def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
+        """Return the eligibility within these items."""
+        mask = np.zeros(len(eligible.shared), dtype=np.bool_)
+        mask[self.rows] = True
+        return eligible.within(mask)
+
+
+@dataclass(frozen=True, slots=True)
 class NotHidden:
     """Refuses items that the customer has hidden and not liked since."""
 
     def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
         """Return the eligibility without what each asker has hidden."""
-        said = contexts.opinions
-        newest = said.take(said.kinds != EVENT_CODES[EventType.RATING]).newest_of_each()
-        return eligible.without(_rows(newest, newest.kinds == EVENT_CODES[EventType.HIDE]))
+        return eligible.without(contexts.hidden())
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +91,7 @@ class NotViewed:
 
     def narrow(self, contexts: Contexts, eligible: Eligibility) -> Eligibility:
         """Return the eligibility without what each asker viewed lately."""
-        line = contexts.history.take(np.isin(contexts.history.kinds, _VIEWS))
+        line = contexts.history.take(np.isin(contexts.history.kinds, VIEWS))
         return eligible.without(_rows(line, _within(line, contexts, self.within_days)))
 
 

@@ -55,7 +55,7 @@ class Newcomers:
         """
         since = bundle.catalog.since
         new = bundle.popularity.counts < np.float32(config.evidence)
-        new &= _came_later(since, n_learned=len(bundle.factors.items))
+        new &= came_later(since, n_learned=len(bundle.factors.items))
         rows = np.flatnonzero(new).astype(np.int32)
         return cls(rows, since[rows], round(config.days * SECONDS_A_DAY))
 
@@ -150,7 +150,7 @@ class Introduction:
         return weights
 
 
-def _came_later(since: Seconds, *, n_learned: int) -> Mask:
+def came_later(since: Seconds, *, n_learned: int) -> Mask:
     """Return which items were described after the shop opened.
 
     Of the items that the bundle was learned with, those of the first day were there before; one

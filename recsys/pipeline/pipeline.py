@@ -12,11 +12,13 @@ from recsys.candidates import Candidates
 from recsys.conditions import Needs
 from recsys.context import Contexts, RelatesTo
 from recsys.eligibility import Eligibility
+from recsys.ids import ItemId
 from recsys.pipeline.diversity import Diverse
 from recsys.pipeline.exploration import Exploration
 from recsys.pipeline.filled import Filled
+from recsys.pipeline.narrowed import Narrowed
 from recsys.pipeline.relevance import Choice, lost, relevance_kept, relevant_enough
-from recsys.pipeline.shortlist import Shortlist
+from recsys.pipeline.shortlist import Pool, shortlists
 from recsys.pipeline.stages import (
     Adjuster,
     Arranger,
@@ -60,35 +62,21 @@ def _as_it_is(selector: Selector) -> Selector:
 class Additions:
     """What some lists of a placement have beside it: what their request states, and rules.
 
-    filters, adjusters: behind the placement's own. around: the selector that takes the place of
-    the placement's, given that. arranger: has the last word on the lists.
+    filters, adjusters: behind the placement's own. ahead: filters before the placement's own, which
+    then tell what they take away of what these left. around: the selector that takes the place of
+    the placement's, given that. arranger: has the last word on the lists. unknown: ids that the
+    request names and that nothing is known of.
     """
 
     filters: tuple[NamedFilter, ...] = ()
+    ahead: tuple[NamedFilter, ...] = ()
+    unknown: tuple[ItemId, ...] = ()
     adjusters: tuple[Adjuster, ...] = ()
     around: Callable[[Selector], Selector] = _as_it_is
     arranger: Arranger | None = None
 
 
 NOTHING_MORE = Additions()
-
-
-@dataclass(frozen=True, slots=True)
-class _Narrowed:
-    """What some filters left. left: (q,) items. removed: by each filter, in their order."""
-
-    eligible: Eligibility
-    left: Rows
-    removed: tuple[tuple[str, Rows], ...]
-
-    def by(self, named: NamedFilter, contexts: Contexts) -> _Narrowed:
-        """Return what one filter more leaves."""
-        eligible = named.filter.narrow(contexts, self.eligible)
-        if eligible is self.eligible:
-            nothing = np.zeros_like(self.left)
-            return replace(self, removed=(*self.removed, (named.name, nothing)))
-        left = eligible.counts()
-        return _Narrowed(eligible, left, (*self.removed, (named.name, self.left - left)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +118,14 @@ class Pipeline:
         taken: rows in earlier lists of each query's page.
         """
         contexts = contexts.relating_to(self.relates_to)
-        narrowed = contexts.once(self.filters, "narrowed", lambda: self._narrowed(contexts))
-        for named in more.filters:
-            narrowed = narrowed.by(named, contexts)
+        narrowed = self._narrowed_with(more, contexts)
         free = narrowed.eligible.without(taken)
-        left = free.counts() if len(taken.rows) else narrowed.left
-        found = self._shortlisted(contexts, narrowed.eligible, taken)
-        if more.arranger is not None:
-            found = self._with_missing(contexts, free, found, more.arranger)
-        merged = Candidates.merged(found)
+        merged = self._merged(contexts, narrowed.eligible, taken, more.arranger)
         filled = Filled(
             self._chosen(contexts, free, merged, more),
             contexts.limits(self.size),
             narrowed.left,
-            narrowed.left - left,
+            narrowed.eligible.counts_of(taken),
             narrowed.removed,
         )
         if more.arranger is None:
@@ -151,36 +133,46 @@ class Pipeline:
         ranked = self.ranked(contexts, merged, more)
         return filled.arranged(more.arranger.arrange(contexts, free, filled.listed, ranked))
 
-    def _narrowed(self, contexts: Contexts) -> _Narrowed:
-        """Return what the filters leave, which placements with the same filters share."""
-        eligible = Eligibility(contexts.shelf.products, contexts.excluded)
-        narrowed = _Narrowed(eligible, eligible.counts(), ())
-        for named in self.filters:
-            narrowed = narrowed.by(named, contexts)
+    def _narrowed_with(self, more: Additions, contexts: Contexts) -> Narrowed:
+        """Return what all filters leave; placements with the same filters share what theirs do."""
+        if more.ahead:
+            narrowed = self._narrowed(contexts, more.ahead)
+        else:
+            what = f"narrowed {contexts.apart}"
+            narrowed = contexts.once(self.filters, what, lambda: self._narrowed(contexts))
+        for named in more.filters:
+            narrowed = narrowed.by(named.name, named.filter, contexts)
         return narrowed
 
-    def _shortlisted(
-        self, contexts: Contexts, eligible: Eligibility, taken: Ragged
-    ) -> list[Candidates]:
-        """Return what each source finds that is not taken, searched once for all lists of a page.
+    def _narrowed(self, contexts: Contexts, ahead: tuple[NamedFilter, ...] = ()) -> Narrowed:
+        """Return what the filters leave of what those ahead of them do."""
+        narrowed = Narrowed.of(Eligibility(contexts.shelf.products, contexts.excluded))
+        for named in (*ahead, *self.filters):
+            narrowed = narrowed.by(named.name, named.filter, contexts)
+        return narrowed
 
-        A source proposes the best it may show. So what it proposes for one list holds what it
-        proposes for another that may show less, if there is room for what was taken.
-        """
-        longest, found = int(contexts.limits(self.size).max(initial=0)), []
-        n_taken = int(np.diff(taken.offsets).max(initial=0))
+    def _merged(
+        self, contexts: Contexts, eligible: Eligibility, taken: Ragged, arranger: Arranger | None
+    ) -> Candidates:
+        """Return what all sources find that is not taken, and what an arranger misses of it."""
         gone = np.sort(keys_of(taken.owners(), taken.rows))
-        what = f"shortlists of {id(eligible)} about {self.relates_to}"
-        for named in self.sources:
-            k = max(named.k, longest)
-            made: list[Shortlist] = contexts.once(named.source, what, list)
-            known = next((one for one in made if one.depth >= k + n_taken), None)
-            if known is None:
-                depth = k + max(contexts.room, n_taken)
-                proposed = named.source.retrieve(contexts, eligible, depth)
-                made.append(known := Shortlist(eligible, depth, proposed))
-            found.append(known.without(gone, k, len(contexts)))
-        return found
+        depths = self._depths(contexts)
+        asked = [named.source for named in self.sources], depths
+        n_taken = int(taken.lengths().max(initial=0))
+        made = shortlists(contexts, eligible, asked, n_taken=n_taken)
+        if arranger is None:
+            what = f"pool of {[id(one) for one in made]}"
+            pool = contexts.once(self.sources, what, lambda: Pool.of([one.found for one in made]))
+            return pool.merged(gone, depths)
+        pairs = zip(made, depths, strict=True)
+        found = [one.without(gone, k, len(contexts)) for one, k in pairs]
+        free = eligible.without(taken)
+        return Candidates.merged(self._with_missing(contexts, free, found, arranger))
+
+    def _depths(self, contexts: Contexts) -> list[int]:
+        """Return how many candidates of each source count."""
+        longest = int(contexts.limits(self.size).max(initial=0))
+        return [max(named.k, longest) for named in self.sources]
 
     def _with_missing(
         self, contexts: Contexts, free: Eligibility, found: list[Candidates], arranger: Arranger
@@ -259,11 +251,8 @@ class Pipeline:
 
     def retrieve(self, contexts: Contexts, eligible: Eligibility) -> Candidates:
         """Return the candidates of every source, merged."""
-        longest = int(contexts.limits(self.size).max(initial=0))
-        found = [
-            named.source.retrieve(contexts, eligible, max(named.k, longest))
-            for named in self.sources
-        ]
+        depths = zip(self.sources, self._depths(contexts), strict=True)
+        found = [named.source.retrieve(contexts, eligible, k) for named, k in depths]
         return Candidates.merged(found)
 
     def finished(
@@ -283,6 +272,8 @@ class Pipeline:
     def contributions(self, listed: Candidates) -> Scores:
         """Return the (n, n_names) part of each source in the scores of lists that are finished."""
         n_ranked = len(self.sources)
+        if listed.signals.shape[1] == n_ranked:
+            return self.ranker.contributions(listed)
         ranked = replace(listed, signals=listed.signals[:, :n_ranked])
         return np.column_stack((self.ranker.contributions(ranked), listed.signals[:, n_ranked:]))
 

@@ -26,27 +26,48 @@ class SourceKind(StrEnum):
 
     NEAREST = "nearest"
     SIMILAR_TO_HISTORY = "similar_to_history"
-    SIMILAR_TO_SEEDS = "similar_to_seeds"
+    BOUGHT_TOGETHER = "bought_together"
+    ALSO_VIEWED = "also_viewed"
+    ALIKE = "alike"
+    SESSION = "session"
     BUY_AGAIN = "buy_again"
     BOUGHT_LATELY = "bought_lately"
     POPULAR = "popular"
+    TRENDING = "trending"
+    RECENTLY_VIEWED = "recently_viewed"
+    ABANDONED = "abandoned"
+    NEW = "new"
+    SEARCHED = "searched"
+    DUE = "due"
+
+
+LIMITED_BY_DAYS = (SourceKind.RECENTLY_VIEWED, SourceKind.ABANDONED, SourceKind.NEW)
+"""Sources that may look back for so many days only."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
-    """One source and how many candidates it proposes."""
+    """One source and how many candidates it proposes.
+
+    days: how far back it looks, where it is one of `LIMITED_BY_DAYS`; infinity for all there is.
+    """
 
     __pydantic_config__ = STRICT
     kind: SourceKind
     k: Positive
+    days: Annotated[float, Field(gt=0)] = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class BlendConfig:
-    """A weighted sum of the sources; the weights, chosen on validation, live in the bundle."""
+    """A weighted sum of the sources; the weights, chosen on validation, live in the bundle.
+
+    like: the placement whose weights count, instead of some of its own; empty for its own.
+    """
 
     __pydantic_config__ = STRICT
     kind: Literal["blend"]
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +137,11 @@ def _share_of(level: object) -> object:
     return RELEVANCE_LEVELS[level]
 
 
+def _nothing(text: object) -> object:
+    """Return nothing in place of the empty text."""
+    return None if text == "" else text
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Preference = Annotated[float, Field(ge=-1, le=1)]
 
@@ -129,15 +155,21 @@ class Situation(StrEnum):
     """As a visit, for things the customer never bought."""
     BASKET = "basket"
     """Items are at hand: what else goes into this basket?"""
+    SESSION = "session"
+    """An item is looked at: what is looked at or bought next in this session?"""
+    DUE = "due"
+    """Of the things bought before: which are bought again within a week?"""
 
 
 @dataclass(frozen=True, slots=True)
 class PlacementConfig:
     """One named list.
 
-    situation: how it is judged. size: items in an answer that does not ask for a number.
+    size: items in an answer that does not ask for a number.
+    situation: how it is judged; nothing where replay of the past cannot tell.
     newcomers: nothing for a list that goes by rank alone.
-    relates_to: which of the items at hand the list is about: those on the page, in the cart, both.
+    relates_to: what the list is about: the items on the page, in the cart, both; or what the asker
+        viewed or bought last.
     fallback: the placement that fills a list this one cannot fill; empty for none.
     filter: what items have to be, in words (`recsys.predicates`), beside the filters.
     diversity: how much items are to differ from those before them, 0 (as ranked) to 1.
@@ -149,9 +181,9 @@ class PlacementConfig:
     """
 
     __pydantic_config__ = STRICT
-    situation: Situation
     size: Annotated[int, Field(gt=0, le=500)]
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)]
+    situation: Annotated[Situation | None, BeforeValidator(_nothing)] = None
     filters: tuple[Annotated[FilterConfig, Field(discriminator="kind")], ...] = ()
     ranker: BlendConfig = field(default_factory=lambda: BlendConfig("blend"))
     selector: Annotated[SelectorConfig, Field(discriminator="kind")] = field(
@@ -212,21 +244,34 @@ def parse_placements(text: str, *, name: str = "placements.toml") -> Mapping[str
         said = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         wanted = "a known key" if extra else said
         raise InvalidInput(f"{name}: {path}", first.get("input"), wanted) from error
-    _check_fallbacks(placements, name)
+    _check_others(placements, name)
     for placement, config in placements.items():
         if config.filter:
             parse(config.filter, field=f"{name}: placements.{placement}.filter")
         _check_objectives(config, f"{name}: placements.{placement}.objectives")
+        _check_sources(config, f"{name}: placements.{placement}.sources")
     return placements
 
 
-def _check_fallbacks(placements: Mapping[str, PlacementConfig], name: str) -> None:
-    """Raise InvalidInput for a fallback that is no other placement."""
+def _check_others(placements: Mapping[str, PlacementConfig], name: str) -> None:
+    """Raise InvalidInput for a fallback, or a source of weights, that is no other placement."""
     for placement, config in placements.items():
         others = sorted(set(placements) - {placement})
-        if config.fallback and config.fallback not in others:
-            field = f"{name}: placements.{placement}.fallback"
-            raise InvalidInput(field, config.fallback, f"one of {', '.join(others)}")
+        named = {"fallback": config.fallback, "ranker.like": config.ranker.like}
+        for key, other in named.items():
+            if other and other not in others:
+                field = f"{name}: placements.{placement}.{key}"
+                raise InvalidInput(field, other, f"one of {', '.join(others)}")
+
+
+def _check_sources(config: PlacementConfig, path: str) -> None:
+    """Raise InvalidInput for a source that stands twice, or that days mean nothing to."""
+    for place, source in enumerate(config.sources):
+        if source.kind in [other.kind for other in config.sources[:place]]:
+            raise InvalidInput(f"{path}.{place}.kind", source.kind, "a source that stands once")
+        if source.days < float("inf") and source.kind not in LIMITED_BY_DAYS:
+            kinds = ", ".join(LIMITED_BY_DAYS)
+            raise InvalidInput(f"{path}.{place}.days", source.days, f"days of {kinds} alone")
 
 
 def _check_objectives(config: PlacementConfig, path: str) -> None:

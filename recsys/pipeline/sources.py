@@ -8,15 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from recsys.arrays import Mask, Rows, Scores, Vectors, owners
+from recsys.arrays import Mask, Rows, Vectors
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
 from recsys.index.index import VectorIndex
-from recsys.models.factors import FactorModel
-from recsys.models.neighbors import NeighborModel
+from recsys.models.factors import FactorModel, FoldedIn
 from recsys.models.popularity import PopularityModel
 from recsys.models.repurchase import RepurchaseModel
 from recsys.timelines import Ragged, Weighted
@@ -42,38 +40,7 @@ class Nearest:
 
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return the interest that did most to bring each candidate."""
-        return self.model.anchors(contexts.interests, candidates.queries, candidates.rows)
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarToHistory:
-    """Neighbours of what the customer cares for."""
-
-    model: NeighborModel
-
-    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
-        """Return the items most similar to all interests together."""
-        scores = contexts.once(self.model, "alike", lambda: self.model.score(contexts.interests))
-        return _best_of(scores, eligible, k)
-
-    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
-        """Return the interest nearest to each candidate."""
-        return self.model.anchors(contexts.interests, candidates.queries, candidates.rows)
-
-
-@dataclass(frozen=True, slots=True)
-class SimilarToSeeds:
-    """Neighbours of the items on the page or in the cart."""
-
-    model: NeighborModel
-
-    def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
-        """Return the items most similar to all seeds together."""
-        return _best_of(self.model.score(_evenly(contexts.related)), eligible, k)
-
-    def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
-        """Return the seed nearest to each candidate."""
-        return self.model.anchors(_evenly(contexts.related), candidates.queries, candidates.rows)
+        return askers(self.model, contexts).anchors(candidates.queries, candidates.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +54,7 @@ class BuyAgain:
         scored = contexts.once(
             self.model, "again", lambda: self.model.score(contexts.purchases, contexts.now)
         )
-        return _allowed(scored.owners(), scored.rows, scored.weights, eligible, k)
+        return best_allowed(scored, eligible, k)
 
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return each candidate itself: it is here because it was bought."""
@@ -125,12 +92,17 @@ class Popular:
             depth *= 4
 
 
-Source = Nearest | SimilarToHistory | SimilarToSeeds | BuyAgain | Popular
+Source = Nearest | BuyAgain | Popular
 
 
 def folded_in(model: FactorModel, contexts: Contexts) -> Vectors:
-    """Return the (q, dim) vectors of the askers, folded in once for all who ask for them."""
-    return contexts.once(model, "folded", lambda: model.fold_in(contexts.interests))
+    """Return the (q, dim) vectors of the askers."""
+    return askers(model, contexts).vectors
+
+
+def askers(model: FactorModel, contexts: Contexts) -> FoldedIn:
+    """Return the askers as a model sees them, folded in once for all who ask for them."""
+    return contexts.once(model, "folded", lambda: model.folded_in(contexts.interests))
 
 
 def of_queries(eligible: Eligibility, queries: Rows) -> Eligibility:
@@ -142,20 +114,9 @@ def of_queries(eligible: Eligibility, queries: Rows) -> Eligibility:
     )
 
 
-def _evenly(seeds: Ragged) -> Weighted:
-    """Return the seeds as interests of equal weight, ascending within a query."""
-    ones = np.ones(len(seeds.rows), dtype=np.float32)
-    return Weighted.summed(seeds.owners(), seeds.rows, ones, len(seeds))
-
-
-def _best_of(scores: csr_matrix, eligible: Eligibility, k: int) -> Candidates:
-    queries = owners(scores.indptr.astype(np.int64))
-    return _allowed(queries, scores.indices, scores.data, eligible, k)
-
-
-def _allowed(
-    queries: Rows, rows: Rows, scores: Scores, eligible: Eligibility, k: int
-) -> Candidates:
-    allowed: Mask = eligible.allows(queries, rows)
-    found = Candidates.of(queries[allowed], rows[allowed], scores[allowed])
+def best_allowed(scored: Weighted, eligible: Eligibility, k: int) -> Candidates:
+    """Return each query's `k` heaviest rows among those it may show, best first."""
+    queries = scored.owners()
+    allowed: Mask = eligible.allows(queries, scored.rows)
+    found = Candidates.of(queries[allowed], scored.rows[allowed], scored.weights[allowed])
     return found.best(np.full(len(eligible.excluded), k, dtype=np.int32))

@@ -10,7 +10,7 @@ from recsys.arrays import Mask, Rows, Scores
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
-from recsys.query import Unmet
+from recsys.fill_report import Unmet
 
 
 class Filter(Protocol):

@@ -11,8 +11,8 @@ from recsys.arrays import Mask, Rows, Scores, keys_of
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
+from recsys.fill_report import Unmet
 from recsys.pipeline.stages import Arranged, Missing
-from recsys.query import Unmet
 from recsys.rules.settling import Pool, Settled, settled
 from recsys.rules.wishes import Pinned, Quota, Wish
 from recsys.timelines import Ragged
@@ -55,6 +55,8 @@ class Arrangement:
     wishes: by their priority. order: names of all rules, by their priority. size: of a list that
         does not say. scaled: of each boost and bury, which (n_items,) items. unanswered: rules
         whose filter the catalog of this moment cannot answer, and why.
+    boosted: of each boost, which (n_items,) items: the best of them are proposed, however few they
+        are among all items.
     ahead: rows of each query's list that stand before. more: whether another placement will fill
         up what is missing.
     """
@@ -64,6 +66,7 @@ class Arrangement:
     size: int
     scaled: Mapping[str, Mask]
     unanswered: tuple[Unmet, ...] = ()
+    boosted: tuple[Mask, ...] = ()
     ahead: Ragged | None = None
     more: bool = False
 
@@ -73,7 +76,7 @@ class Arrangement:
         return bool(self.wishes or self.scaled or self.unanswered)
 
     def missing(self, contexts: Contexts, found: Candidates) -> Iterator[Missing]:
-        """Yield of what items the sources proposed too few for the wishes to hold."""
+        """Yield of what the sources proposed too few for wishes to hold, or boosts to act."""
         limits = contexts.limits(self.size)
         totals = limits + self._n_ahead(len(limits))
         for wish in self.wishes:
@@ -86,6 +89,8 @@ class Arrangement:
             yield _missing(wish.counted, found, least)
             most = np.array([wish.most(total) for total in totals.tolist()], dtype=np.int32)
             yield _others(wish, found, limits, most)
+        for mask in self.boosted:
+            yield _missing(mask, found, limits)
 
     def arrange(
         self, contexts: Contexts, eligible: Eligibility, listed: Candidates, ranked: Candidates

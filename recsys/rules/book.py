@@ -12,11 +12,12 @@ from recsys.arrays import Mask, Rows, frozen
 from recsys.conditions import Conditions, Needs
 from recsys.context import Contexts
 from recsys.events import Position
+from recsys.fill_report import Unmet
 from recsys.ids import UNKNOWN_ROW, ItemId
 from recsys.pipeline.pipeline import Additions, NamedFilter
 from recsys.predicates.errors import InvalidFilter
 from recsys.predicates.values import Coded
-from recsys.query import Query, Unmet
+from recsys.query import Query
 from recsys.rules.arranging import Arrangement, Refused, Scaled
 from recsys.rules.rule import Rule, RuleKind, ordered
 from recsys.rules.wishes import Pinned, Quota, Wish
@@ -30,15 +31,22 @@ class RuleBook:
     """The rules of a shop, those first that have their way.
 
     position: of the newest change of any; 0 where there never was a rule.
+    set_aside: rules that are kept and cannot be read, so that they are not in force, and why.
     """
 
     rules: tuple[Rule, ...] = ()
     position: Position = NO_POSITION
+    set_aside: tuple[Unmet, ...] = ()
 
     @classmethod
-    def of(cls, rules: Iterable[Rule], position: Position = NO_POSITION) -> Self:
+    def of(
+        cls,
+        rules: Iterable[Rule],
+        position: Position = NO_POSITION,
+        set_aside: Iterable[Unmet] = (),
+    ) -> Self:
         """Return the book of these rules."""
-        return cls(ordered(rules), position)
+        return cls(ordered(rules), position, tuple(set_aside))
 
     def with_others(self, rules: Iterable[Rule]) -> Self:
         """Return the book with other rules beside its own, or in their place."""
@@ -111,6 +119,7 @@ class _Compiled:
             self._ground.size,
             {rule.name: mask for rule, mask in scaled},
             tuple(self._unanswered),
+            tuple(mask for _, mask in self._of(RuleKind.BOOST)),
             self._ground.ahead,
             self._ground.more,
         )

@@ -34,6 +34,8 @@ class ConflictKind(StrEnum):
     """The time of the rule is over."""
     UNKNOWN_PLACEMENT = "unknown_placement"
     """The rule names a placement that is not configured."""
+    UNREADABLE = "unreadable"
+    """The rule as it is kept is none, so it is not in force."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 
 from recsys.rules.wishes import Pinned, Quota, Wish
 
+MOST_TRIED = 8
+"""Wishes of a list that are tried one by one where not all of them can be kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:
@@ -47,7 +50,25 @@ class Settled:
 
 
 def settled(pool: Pool, wishes: Sequence[Wish]) -> Settled:
-    """Return the list. Laws: no longer than the limit; a wish is kept, or it is among `unmet`."""
+    """Return the list. Laws: no longer than the limit; a wish is kept, or it is among `unmet`.
+
+    Where some cannot be kept, they step behind those that can, in whose way they would be.
+    """
+    first = _settled(pool, wishes)
+    if not first.unmet or pool.more or not 1 < len(wishes) <= MOST_TRIED:
+        return first
+    able: list[Wish] = []
+    for wish in wishes:
+        if not _settled(pool, [*able, wish]).unmet:
+            able.append(wish)
+    again = _settled(
+        pool, [*able, *(wish for wish in wishes if all(wish is not one for one in able))]
+    )
+    return max(first, again, key=lambda one: [wish.rule not in one.unmet for wish in wishes])
+
+
+def _settled(pool: Pool, wishes: Sequence[Wish]) -> Settled:
+    """Return the list in which each wish takes what it needs of what those before it left."""
     held: frozenset[int] = frozenset()
     n_items, short = pool.n_listed, pool.more
     while True:

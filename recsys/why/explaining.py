@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,7 +16,8 @@ from recsys.languages.language import Language, Languages
 from recsys.part_reasons import reasons_of
 from recsys.pipeline.filters import Available
 from recsys.pipeline.pages import Part, Placements
-from recsys.query import Page, Query, Reason
+from recsys.pipeline.tiers import tiers_of
+from recsys.query import Page, Query, Reason, Tier
 from recsys.rules.book import NO_RULES, RuleBook
 from recsys.why.explanation import (
     Explanation,
@@ -36,7 +37,8 @@ class Case:
     """One item and one list, with all that the stages say.
 
     asked: the row of the item itself; -1 where its id has none. trace: of its product; None then.
-    rules: of the shop. personalised: whether what the asker did may be used.
+    rules: of the shop. personalised: whether what the asker did may be used. tier: what the list
+    rests on.
     """
 
     item_id: ItemId
@@ -46,6 +48,7 @@ class Case:
     trace: Trace | None
     rules: RuleBook = NO_RULES
     personalised: bool = True
+    tier: Tier = Tier.POPULAR
 
 
 def case_of(
@@ -60,7 +63,11 @@ def case_of(
     product = int(assortment.primaries[asked]) if asked != UNKNOWN_ROW else UNKNOWN_ROW
     known = product != UNKNOWN_ROW
     trace = traced(placements, page, contexts, product) if known else None
-    return Case(item_id, page.asker, assortment, asked, trace, placements.rules, personalised)
+    case = Case(item_id, page.asker, assortment, asked, trace, placements.rules, personalised)
+    if trace is None:
+        return case
+    tiers = tiers_of(trace.contexts, trace.pipeline, placements.conditions)
+    return replace(case, tier=tiers[0])
 
 
 def explained(case: Case, languages: Languages) -> Explanation:
@@ -153,7 +160,7 @@ class _Explained:
             reason=self._reason(),
             rules=trace.rules(),
             last=self._last(),
-            tier=trace.contexts.tiers()[0],
+            tier=case.tier,
             personalised=case.personalised,
         )
 
@@ -264,7 +271,7 @@ class _Explained:
         part = self.trace.part()
         if part is None:
             return None
-        given = reasons_of(part, self.case.rules, self._catalog, self.languages)
+        (given,) = reasons_of([part], self.case.rules, self._catalog, self.languages)
         return given[int(np.flatnonzero(part.filled.listed.rows == self.trace.row)[0])]
 
     def _last(self) -> LastItem | None:

@@ -10,10 +10,10 @@ from recsys.arrays import Rows
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
-from recsys.explanations import contributions_of, shares_of_sources
 from recsys.pipeline.pages import Part, Placements, composed
 from recsys.pipeline.pipeline import Additions, NamedSource, Pipeline
 from recsys.query import Page
+from recsys.shares import contributions_of, shares_of_sources
 from recsys.why.explanation import Proposal, Ranking, Refusal
 from recsys.why.refusals import refusals
 
@@ -81,7 +81,7 @@ class Trace:
             int(places[0]) + 1,
             len(self.ranked),
             float(own.scores[0]),
-            next(contributions_of(shares, self.pipeline.proposing)),
+            next(contributions_of(shares, [self.pipeline.proposing])),
         )
 
     def passed_over(self, rank: int) -> bool:
@@ -127,16 +127,15 @@ def traced(placements: Placements, page: Page, contexts: Contexts, row: int) -> 
     parts = tuple(composed([page], contexts, placements))
     pipeline, more = parts[0].pipeline, parts[0].more
     own = parts[0].contexts.relating_to(pipeline.relates_to)
-    eligible = pipeline.eligible(own)
-    for named in more.filters:
-        eligible = named.filter.narrow(own, eligible)
+    filters = (*more.ahead, *pipeline.filters, *more.filters)
+    eligible = replace(pipeline, filters=filters).eligible(own)
     merged = pipeline.retrieve(own, eligible)
     ranked = pipeline.ranked(own, merged, more)
     return Trace(
         pipeline,
         own,
         row,
-        tuple(refusals((*pipeline.filters, *more.filters), own, row)),
+        tuple(refusals(filters, own, row)),
         bool(eligible.of_query(0)[row]),
         eligible,
         row in merged.rows,

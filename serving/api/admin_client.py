@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
 import grpc
 
@@ -13,19 +12,18 @@ from protos.recsys.v1 import admin_service_pb2_grpc as pb_grpc
 from recsys.events import Position
 from recsys.rules.conflicts import Conflict
 from recsys.rules.rule import Rule
-from serving.api.channels import CHANNEL_OPTIONS, error_of_call
+from serving.api.blocking_calls import Closes, Response, called
+from serving.api.channels import CHANNEL_OPTIONS
 from serving.api.client_codec import decode_recommendation, said_as_invalid
 from serving.api.rule_codec import conflicts_of, rule_message, version_of
 from serving.log.rules import RuleVersion
 from serving.rules.desk import Applied
 from serving.rules.preview import PreviewedList
 
-Response = TypeVar("Response")
-
 DEFAULT_TIMEOUT_MS = 10_000.0
 
 
-class AdminClient:
+class AdminClient(Closes):
     """Applies and previews rules at a running server; one may be used by many threads.
 
     address: `host:port` of its `admin_port`. timeout_ms: most milliseconds a call may take.
@@ -109,19 +107,5 @@ class AdminClient:
         """Close the connection; calls under way are cancelled."""
         self._channel.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _call(self, method: Callable[..., Response], request: object) -> Any:
-        try:
-            return method(request, timeout=self._timeout)
-        except grpc.RpcError as error:
-            raise error_of_call(error) from None
+        return called(method, request, timeout_s=self._timeout)

@@ -17,6 +17,7 @@ from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.customers import ConsentChange, Identifier
 from recsys.events import Event
 from recsys.items import Item, OfferUpdate
+from recsys.pipeline.groupings import RecommendedGroups
 from recsys.query import Recommendation
 from recsys.why.explanation import Explanation
 from serving.api import (
@@ -25,6 +26,7 @@ from serving.api import (
     customer_client_codec,
     erasure_client_codec,
     explain_client_codec,
+    groups_client_codec,
     page_client_codec,
 )
 from serving.api.catalog_client_codec import CatalogPage, CatalogResult
@@ -42,6 +44,7 @@ from serving.api.erasure_client_codec import (
     Erasure,
     ErasuresPage,
 )
+from serving.api.groups_client_codec import AskedGroups
 from serving.api.page_client_codec import RecommendedPage, Slot
 from serving.ingest import WriteResult
 
@@ -102,6 +105,14 @@ class Client:
         request = page_client_codec.encode_page(slots, **asked)
         response = await self._call(next(self._recommendations).RecommendPage, request)
         return page_client_codec.decode_page(slots, response)
+
+    async def recommend_groups(
+        self, placement: str, group_by: str, **asked: Unpack[AskedGroups]
+    ) -> RecommendedGroups:
+        """Return the categories, brands or values of an attribute that suit whoever asks best."""
+        request = groups_client_codec.encode_groups_question(placement, group_by, **asked)
+        response = await self._call(next(self._recommendations).RecommendGroups, request)
+        return groups_client_codec.decode_groups(response)
 
     async def explain(self, placement: str, item_id: str, **asked: Unpack[Asked]) -> Explanation:
         """Return why an item is in the list of a placement, or why it is not."""

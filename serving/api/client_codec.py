@@ -13,16 +13,9 @@ from protos.recsys.v1 import event_service_pb2 as event_pb
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
 from recsys.events import Channel, Event
+from recsys.fill_report import FillReport, Removed, Unmet
 from recsys.ids import ItemId
-from recsys.query import (
-    FillReport,
-    PageType,
-    Recommendation,
-    RecommendedItem,
-    Removed,
-    Tier,
-    Unmet,
-)
+from recsys.query import PageType, Recommendation, RecommendedItem, Tier
 from serving.api.names import (
     CHANNEL_NUMBERS,
     DEGRADED_REASONS,
@@ -74,6 +67,8 @@ class Asked(Asker, total=False):
     limit: most items to return; 0 means the placement's own size.
     filter: what items have to be, such as `price < 20`; empty for anything.
     diversity, rotation_rate, min_relevance: 0 to 1; where not given, the placement's own.
+    candidates: the items to choose from and to rank, at most 500; none for the whole catalog.
+    continue_from: attribution token of an earlier list, none of whose items this one is to hold.
     """
 
     limit: int
@@ -81,6 +76,8 @@ class Asked(Asker, total=False):
     diversity: float | None
     rotation_rate: float | None
     min_relevance: float | None
+    candidates: Iterable[str]
+    continue_from: str
 
 
 def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
@@ -96,6 +93,8 @@ def encode_query(placement: str, **asked: Unpack[Asked]) -> pb.RecommendRequest:
             diversity=asked.get("diversity"),
             rotation_rate=asked.get("rotation_rate"),
             min_relevance=asked.get("min_relevance"),
+            candidate_item_ids=asked.get("candidates", ()),
+            continue_from=asked.get("continue_from", ""),
             **encode_asker(asked),
         )
 
@@ -155,6 +154,8 @@ def decode_recommendation(response: pb.RecommendResponse) -> Recommendation:
         personalised=response.personalised,
         missing_ids=ids(response.missing_ids),
         fill=decode_fill(response.fill_report) if response.HasField("fill_report") else None,
+        about=ids(response.about_item_ids),
+        continued=response.continued,
     )
 
 
@@ -174,7 +175,10 @@ def decode_fill(fill: pb.FillReport) -> FillReport:
 
 
 def decode_degraded(
-    response: pb.RecommendResponse | pb.RecommendPageResponse | pb.ExplainResponse,
+    response: pb.RecommendResponse
+    | pb.RecommendPageResponse
+    | pb.RecommendGroupsResponse
+    | pb.ExplainResponse,
 ) -> str:
     """Return why an answer is degraded, empty where it is not."""
     if not response.degraded:
@@ -237,6 +241,7 @@ def _encode_event(event: Event, user_agent: str) -> event_pb.Event:
         category=event.category,
         campaign_id=event.campaign_id,
         robot=event.robot,
+        market=event.market,
         user_agent=user_agent,
     )
 

@@ -148,7 +148,7 @@ def _kept(message: pb.Event, correction: timedelta) -> Document:
 def _truncated(document: Document) -> Document:
     """Return an event with its long texts cut, and their names, so that nobody takes it for whole.
 
-    Its 12 texts then have at most 36 KiB, even where every character is written as an escape.
+    Its 13 texts then have at most 39 KiB, even where every character is written as an escape.
     """
     cut = {
         name: value[:_CUT_CHARACTERS]
@@ -189,6 +189,7 @@ def _event(message: pb.Event, now: datetime, correction: timedelta) -> Event:
         message.category,
         message.campaign_id,
         message.robot or is_robot(message.user_agent),
+        message.market,
     )
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from inspect import isasyncgenfunction
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
-from recsys.errors import RecsysError
+from recsys.errors import InvalidInput, RecsysError
 from serving.api.errors import internal_status, status_of
 from serving.metrics import CallMetrics
 from serving.telemetry import described
@@ -61,6 +63,8 @@ class _Call(Generic[Request, Response]):
         self._behaviour = behaviour
 
     async def run(self, request: Request, context: Any) -> Response:
+        if isinstance(request, _Unreadable):
+            return await self._guard.ended(request.refuse(), context)
         return await self._guard.ended(self._behaviour(request, context), context)
 
 
@@ -80,6 +84,8 @@ class _Stream(Generic[Request, Response]):
         await self._guard.ended(self._written(request, context), context)
 
     async def _written(self, request: Request, context: Any) -> None:
+        if isinstance(request, _Unreadable):
+            await request.refuse()
         async with aclosing(self._behaviour(request, context)) as responses:
             async for response in responses:
                 await context.write(response)
@@ -124,7 +130,31 @@ class _Guard:
 
 def _codecs(handler: Any) -> tuple[Any, Any]:
     """Return what reads the requests of a handler, and what writes its responses."""
-    return handler.request_deserializer, handler.response_serializer
+    return _Reader(handler.request_deserializer).read, handler.response_serializer
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Stands for a request that is none. why: what protobuf says of its bytes."""
+
+    why: str
+
+    async def refuse(self) -> NoReturn:
+        wanted = "a message of the service's schema, whose texts are UTF-8"
+        raise InvalidInput("request", self.why, wanted, reason="UNREADABLE_REQUEST")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads requests; gRPC itself would answer UNKNOWN for one that cannot be read."""
+
+    deserializer: Callable[[bytes], Any]
+
+    def read(self, raw: bytes) -> Any:
+        try:
+            return self.deserializer(raw)
+        except DecodeError as error:
+            return _Unreadable(str(error))
 
 
 def _code_name(code: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Unpack
 
@@ -28,6 +28,8 @@ class Slot:
     limit: most items to return; 0 means the placement's own size.
     filter: what items have to be, such as `price < 20`; empty for anything.
     diversity, rotation_rate, min_relevance: 0 to 1; None means the placement's own.
+    candidates: the items to choose from and to rank, at most 500; none for the whole catalog.
+    continue_from: attribution token of an earlier list, none of whose items this one is to hold.
     """
 
     placement: str
@@ -37,6 +39,8 @@ class Slot:
     diversity: float | None = None
     rotation_rate: float | None = None
     min_relevance: float | None = None
+    candidates: Iterable[str] = ()
+    continue_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +80,8 @@ def encode_page(slots: Sequence[Slot], **asked: Unpack[Asker]) -> pb.RecommendPa
                     diversity=slot.diversity,
                     rotation_rate=slot.rotation_rate,
                     min_relevance=slot.min_relevance,
+                    candidate_item_ids=slot.candidates,
+                    continue_from=slot.continue_from,
                 )
                 for slot in slots
             ],
@@ -97,6 +103,8 @@ def decode_page(slots: Sequence[Slot], response: pb.RecommendPageResponse) -> Re
             personalised=response.personalised,
             missing_ids=missing,
             fill=decode_fill(one.fill_report),
+            about=ids(one.about_item_ids),
+            continued=one.continued,
         )
         for one in response.lists
     )

@@ -10,21 +10,37 @@ from grpc.aio import ServicerContext
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from protos.recsys.v1 import recommendation_service_pb2_grpc as pb_grpc
 from recsys.ids import ItemId
-from recsys.query import Page, Recommendation
+from recsys.pipeline.groupings import Grouping, RecommendedGroups
+from recsys.query import Page, Query, Recommendation
 from recsys.why.explanation import Explanation
-from serving.api import codec, explain_codec
+from serving.api import codec, explain_codec, groups_codec
 from serving.clock import Clock
 
 
 class Recommends(Protocol):
     """Whatever fills pages."""
 
-    async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
-        """Return the lists of a page. Raises NotFound, NotReady, Unavailable, InvalidInput."""
+    async def recommend_page(
+        self, page: Page, *, within_s: float | None = None
+    ) -> Sequence[Recommendation]:
+        """Return the lists of a page, in time for a caller who waits so many seconds more.
+
+        Raises NotFound, NotReady, Unavailable, InvalidInput.
+        """
         ...
 
     def check(self, page: Page) -> str:
         """Return the bundle that would answer. Raises NotFound, NotReady, InvalidInput."""
+        ...
+
+    async def recommend_groups(
+        self, query: Query, grouping: Grouping, *, within_s: float | None = None
+    ) -> RecommendedGroups:
+        """Return the groups that suit an asker best, in time as above. Raises as above."""
+        ...
+
+    def check_groups(self, query: Query, grouping: Grouping) -> str:
+        """Return the bundle that would answer. Raises as above."""
         ...
 
     async def explain(self, page: Page, item_id: ItemId) -> Explanation:
@@ -52,7 +68,9 @@ class RecommendationServicer(pb_grpc.RecommendationServiceServicer):
         page = Page((codec.decode_query(request, now=self._clock()),))
         if request.validate_only:
             return codec.encode_checked(page, self._recommender.check(page))
-        (recommendation,) = await self._recommender.recommend_page(page)
+        (recommendation,) = await self._recommender.recommend_page(
+            page, within_s=context.time_remaining()
+        )
         return codec.encode_recommendation(recommendation)
 
     async def RecommendPage(
@@ -64,7 +82,23 @@ class RecommendationServicer(pb_grpc.RecommendationServiceServicer):
         page = codec.decode_page(request, now=self._clock())
         if request.validate_only:
             return codec.encode_checked_page(request, self._recommender.check(page))
-        return codec.encode_page(request, await self._recommender.recommend_page(page))
+        lists = await self._recommender.recommend_page(page, within_s=context.time_remaining())
+        return codec.encode_page(request, lists)
+
+    async def RecommendGroups(
+        self,
+        request: pb.RecommendGroupsRequest,
+        context: ServicerContext[pb.RecommendGroupsRequest, Awaitable[pb.RecommendGroupsResponse]],
+    ) -> pb.RecommendGroupsResponse:
+        """Put the list of one placement into groups, those first that suit the asker best."""
+        query, grouping = groups_codec.decode_groups_question(request, now=self._clock())
+        if request.validate_only:
+            version = self._recommender.check_groups(query, grouping)
+            return groups_codec.encode_checked_groups(query, version)
+        groups = await self._recommender.recommend_groups(
+            query, grouping, within_s=context.time_remaining()
+        )
+        return groups_codec.encode_groups(groups)
 
     async def Explain(
         self,

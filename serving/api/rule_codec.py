@@ -92,6 +92,7 @@ def version_message(version: RuleVersion) -> pb.RuleVersion:
         reason=version.by.reason,
         time=stamp_of(version.time),
         log_position=version.position,
+        unreadable=version.unreadable,
     )
 
 
@@ -104,6 +105,7 @@ def version_of(message: pb.RuleVersion) -> RuleVersion:
         Signature(message.author, message.reason),
         instant_of("time", message.time),
         Position(message.log_position),
+        message.unreadable,
     )
 
 

@@ -21,7 +21,8 @@ from serving.campaigns.files import CustomerPicks, Pick, picks_file
 from serving.clock import Clock
 from serving.id_files import read_ids
 from serving.lake.recent import recent_customers
-from serving.recommender import Recommender, no_release
+from serving.recommender import Recommender
+from serving.releases import no_release
 from serving.rules.preview import Held
 from serving.rules.shop import snapshot_of_now
 from serving.settings import ServingSettings

@@ -20,6 +20,7 @@ from recsys.events import (
     Channel,
     EventType,
 )
+from recsys.ids import MOST_MARKET_BYTES
 from serving.api.user_agents import is_robot
 from serving.importing.checks import (
     Check,
@@ -172,6 +173,8 @@ def _checks_of_values(columns: Columns, came: Columns) -> list[Check]:
         checks.append(quantity_check(columns["quantity"], came["quantity"]))
     if "price" in columns:
         checks.append(amount_check("price", columns["price"], came["price"]))
+    if "market" in columns:
+        checks.append(text_check("market", columns["market"], MOST_MARKET_BYTES))
     return checks
 
 

@@ -34,7 +34,12 @@ _ITEM_JSON = pa.schema(
         if field.name not in ("position", "item_row", "since")
     ]
 )
-_DEFAULTS = {"quantity": 1.0, "robot": False, "available": True, "hidden": False, "removed": False}
+_DEFAULTS: dict[str, object] = {
+    **dict.fromkeys(("robot", "hidden", "removed"), False),
+    "quantity": 1.0,
+    "available": True,
+    "market": "",
+}
 _INSTANT = pa.timestamp("us", tz="UTC")
 
 
@@ -141,6 +146,6 @@ def _table(
 
 def _filled(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
     """Return the column with the default of its field where the payload left it out."""
-    if field.nullable or not column.null_count:
+    if not column.null_count or (field.nullable and field.name not in _DEFAULTS):
         return column
     return pc.fill_null(column, pa.scalar(_DEFAULTS.get(field.name, ""), field.type))

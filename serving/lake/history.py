@@ -114,5 +114,5 @@ def lake_files(table: Path, first_day: date = date.min) -> list[str]:
 def view_of_files(engine: duckdb.DuckDBPyConnection, files: Sequence[str]) -> None:
     """Give an engine the events in these files, as the view `files`; they have no `day`."""
     engine.execute("SET TimeZone = 'UTC'")
-    every: Any = engine.read_parquet(list(files), hive_partitioning=False)
+    every: Any = engine.read_parquet(list(files), hive_partitioning=False, union_by_name=True)
     every.create_view("files")

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import DeltaError
 
 from recsys.errors import Unavailable
@@ -166,6 +167,7 @@ class said_as_lake_unavailable:  # noqa: N801 - reads as a statement
 def _create(path: Path, columns: pa.Schema, partition_by: list[str] | None = None) -> None:
     """Make the table where it is not there, durably."""
     if DeltaTable.is_deltatable(str(path)):
+        _add_columns(path, columns)
         return
     path.mkdir(exist_ok=True)
     try:
@@ -176,6 +178,15 @@ def _create(path: Path, columns: pa.Schema, partition_by: list[str] | None = Non
     except BaseException:
         move_aside(path, commits(path))
         raise
+
+
+def _add_columns(path: Path, columns: pa.Schema) -> None:
+    """Let a table of an earlier version have the columns that came since; its rows hold nulls."""
+    known = {field.name for field in DeltaTable(path).schema().fields}
+    new = [field for field in columns if field.name not in known]
+    if new:
+        with durable_commit(path) as table:
+            table.alter.add_columns(DeltaSchema.from_arrow(pa.schema(new)).fields)
 
 
 def _append(path: Path, rows: pa.Table, numbered_by: str, done: dict[str, int]) -> None:

@@ -47,11 +47,13 @@ EVENTS = pa.schema(
         pa.field("campaign_id", pa.string(), nullable=False),
         pa.field("robot", pa.bool_(), nullable=False),
         pa.field("event_id", pa.string(), nullable=False),
+        pa.field("market", pa.string()),
     ]
 )
 """One row an event; partitioned by `day`, the UTC date of `time`. Texts not given are empty.
 
-received: when the log took the event. item_row: -1 for an event without an item.
+received: when the log took the event. item_row: -1 for an event without an item. market: null in
+rows that were written before there was the column.
 """
 
 ITEMS = pa.schema(

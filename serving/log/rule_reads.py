@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from recsys.events import Position
+from recsys.fill_report import Unmet
 from recsys.rules.book import RuleBook
 from serving.log import rules
 from serving.log.database import connect, said_as_unavailable
@@ -33,17 +34,19 @@ class RuleReader:
     def rules_now(self) -> list[RuleVersion]:
         """Return the newest version of every rule that is there, by name."""
         found = self._read(lambda: rules.newest(self._connection))
-        return [one for one in found if one.rule is not None]
+        return [one for one in found if one.there]
 
     def rule_history(self, name: str) -> list[RuleVersion]:
         """Return every version of a rule, the newest first."""
         return self._read(lambda: rules.history(self._connection, name))
 
     def book(self) -> RuleBook:
-        """Return the rules as they are now."""
+        """Return the rules as they are now, those set aside that cannot be read."""
         found = self._read(lambda: rules.newest(self._connection))
         position = max((one.position for one in found), default=Position(0))
-        return RuleBook.of((one.rule for one in found if one.rule is not None), position)
+        held = (one.rule for one in found if one.rule is not None)
+        aside = (Unmet(one.name, one.unreadable) for one in found if one.unreadable)
+        return RuleBook.of(held, position, aside)
 
     def _read(self, read: Callable[[], T]) -> T:
         with said_as_unavailable("be read"):

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from recsys.errors import RecsysError
 from recsys.events import Position
 from recsys.rules.files import document_of, rule_of
 from recsys.rules.rule import Rule
@@ -62,7 +63,8 @@ class Signature:
 class RuleVersion:
     """One version of a rule.
 
-    rule: None where this removed it. time: when it was made, UTC.
+    rule: None where this removed it, or where it cannot be read. time: when it was made, UTC.
+    unreadable: why it cannot be read, so that it is not in force; empty where it can.
     """
 
     name: str
@@ -71,6 +73,12 @@ class RuleVersion:
     by: Signature
     time: datetime
     position: Position
+    unreadable: str = ""
+
+    @property
+    def there(self) -> bool:
+        """Whether the rule was not removed."""
+        return self.rule is not None or bool(self.unreadable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,22 +124,21 @@ def apply(
     held = {one.name: one for one in newest(connection)}
     wanted = {change.name: change for change in changes}
     changed, missing, unchanged = [], [], len(changes) - len(wanted)
-    position = int(before)
+    position, said = int(before), (by.author, by.reason)
     for name, change in wanted.items():
         old = held.get(name)
         rule = change if isinstance(change, Rule) else None
-        if rule == (old.rule if old else None):
-            if rule is None:
-                missing.append(name)
-            else:
-                unchanged += 1
+        if rule is None and not (old and old.there):
+            missing.append(name)
+            continue
+        if old and rule is not None and rule == old.rule:
+            unchanged += 1
             continue
         position += 1
-        version = old.version + 1 if old else 1
         payload = None if rule is None else orjson.dumps(document_of(rule))
         connection.execute(
             "INSERT INTO rules VALUES(?, ?, ?, ?, ?, ?, ?)",
-            (position, name, version, received, by.author, by.reason, payload),
+            (position, name, (old.version if old else 0) + 1, received, *said, payload),
         )
         changed.append(name)
     return RulesChanged(tuple(changed), unchanged, tuple(missing), Position(position))
@@ -155,6 +162,14 @@ def newest_position(connection: Connection) -> Position:
 
 def _version(row: tuple[Any, ...]) -> RuleVersion:
     position, name, version, received, author, reason, payload = row
-    rule = None if payload is None else rule_of(name, orjson.loads(payload), at=f"rules.{name}")
+    rule, unreadable = (None, "") if payload is None else _read(name, payload)
     by = Signature(author, reason)
-    return RuleVersion(name, version, rule, by, instant(received), Position(position))
+    return RuleVersion(name, version, rule, by, instant(received), Position(position), unreadable)
+
+
+def _read(name: str, payload: bytes) -> tuple[Rule | None, str]:
+    """Return the rule behind its payload, or why that is none, as after a change of the program."""
+    try:
+        return rule_of(name, orjson.loads(payload), at=f"rules.{name}"), ""
+    except (RecsysError, orjson.JSONDecodeError) as error:
+        return None, str(error)

@@ -92,6 +92,9 @@ def show(name: Name, data_folder: DataFolder = None) -> None:
     from recsys.rules.files import toml_of
 
     newest = _at_desk(data_folder, lambda desk: desk.history(name))[0]
+    if newest.unreadable:
+        typer.echo(printable(f"not in force, since it cannot be read: {newest.unreadable}"))
+        return
     if newest.rule is None:
         typer.echo(f"removed by {printable(newest.by.author)}: {printable(newest.by.reason)}")
         return
@@ -107,7 +110,8 @@ def history(name: Name, data_folder: DataFolder = None) -> None:
     from recsys.rules.files import toml_of
 
     for one in _at_desk(data_folder, lambda desk: desk.history(name)):
-        what = "removed" if one.rule is None else "; ".join(toml_of(one.rule).splitlines()[1:])
+        what = "; ".join(toml_of(one.rule).splitlines()[1:]) if one.rule else "removed"
+        what = f"cannot be read: {one.unreadable}" if one.unreadable else what
         when = f"{one.time:%Y-%m-%d %H:%M:%S} UTC"
         typer.echo(printable(f"{one.version}  {when}  {one.by.author}: {one.by.reason}  [{what}]"))
 
@@ -184,13 +188,7 @@ def preview(
     rules, settings = _read(file), read_settings(data_folder=data_folder)
     asked = read_ids(users)[:limit] if users else None
     found = asyncio.run(_previewed(settings, rules, placement, asked, limit=limit))
-    table = Table("Customer", "Before", "After", "What changes")
-    for one in found:
-        cells = (titles_of(one.before), titles_of(one.after), "\n".join(one.changes()))
-        table.add_row(*(lines_of(cell) for cell in (one.user_id, *cells)))
-    Console(highlight=False).print(table)
-    n_changed = sum(one.changed for one in found)
-    typer.echo(f"{n_changed:,} of {len(found):,} lists change")
+    _say_previewed(found)
 
 
 async def _previewed(
@@ -202,7 +200,7 @@ async def _previewed(
     limit: int,
 ) -> list[PreviewedList]:
     from serving.lake.recent import recent_customers
-    from serving.recommender import no_release
+    from serving.releases import no_release
     from serving.rules.preview import previewed
     from serving.rules.shop import snapshot_of_now
     from serving.standing_in import state_for_job
@@ -220,6 +218,20 @@ async def _previewed(
         return await found.lists(placement, users, now=utc_now())
 
 
+def _say_previewed(found: Sequence[PreviewedList]) -> None:
+    from serving.rules.preview import told_of_degraded
+
+    table = Table("Customer", "Before", "After", "What changes")
+    for one in found:
+        cells = (titles_of(one.before), titles_of(one.after), "\n".join(one.changes()))
+        table.add_row(*(lines_of(cell) for cell in (one.user_id, *cells)))
+    Console(highlight=False).print(table)
+    n_changed = sum(one.changed for one in found)
+    typer.echo(f"{n_changed:,} of {len(found):,} lists change")
+    if degraded := told_of_degraded(found):
+        typer.echo(degraded)
+
+
 def _at_desk(data_folder: Path | None, ask: Callable[[RuleDesk], Awaitable[T]]) -> T:
     """Return what the desk over the log's file answers."""
 
@@ -235,7 +247,9 @@ async def _desk(settings: ServingSettings) -> AsyncIterator[RuleDesk]:
     from serving.log.sqlite_log import SqliteLog
     from serving.rules.desk import RuleDesk
     from serving.rules.shop import shop_of, snapshot_of_now
+    from serving.telemetry import start_logging
 
+    start_logging("warning")
     log = SqliteLog(settings.log_file, clock=utc_now)
     try:
         yield RuleDesk(log, lambda: shop_of(settings, snapshot_of_now(settings), utc_now()))

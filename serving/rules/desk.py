@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from recsys.errors import InvalidInput, NotFound
 from recsys.events import Position
 from recsys.ids import check_text
-from recsys.rules.conflicts import Conflict, Shop, conflicts
+from recsys.rules.conflicts import Conflict, ConflictKind, Shop, conflicts
 from recsys.rules.rule import MOST_RULES, Rule, check_rule_name
 from serving.log.rules import (
     RuleChange,
@@ -68,11 +68,12 @@ class RuleDesk:
         """
         _check_signature(by)
         _check_rules(rules)
-        held = {one.name: one.rule for one in await self._register.rules_now()}
-        after = [one for one in (held | {rule.name: rule for rule in rules}).values() if one]
-        if len(after) > MOST_RULES:
-            raise InvalidInput("rules", len(after), f"at most {MOST_RULES} with those there are")
-        found = conflicts(after, self._shop())
+        there = await self._register.rules_now()
+        held = {one.name: one.rule for one in there}
+        n_after = len(held.keys() | {rule.name for rule in rules})
+        if n_after > MOST_RULES:
+            raise InvalidInput("rules", n_after, f"at most {MOST_RULES} with those there are")
+        found = self._conflicts(there, rules)
         if validate_only:
             changed = tuple(rule.name for rule in rules if held.get(rule.name) != rule)
             return Applied(changed, len(rules) - len(changed), found, Position(0))
@@ -100,9 +101,20 @@ class RuleDesk:
     async def check(self, rules: Sequence[Rule] = ()) -> tuple[Conflict, ...]:
         """Return what is wrong with the rules there are, and with these beside them."""
         _check_rules(rules)
-        held = {one.name: one.rule for one in await self._register.rules_now()}
-        both = held | {rule.name: rule for rule in rules}
-        return conflicts([rule for rule in both.values() if rule], self._shop())
+        return self._conflicts(await self._register.rules_now(), rules)
+
+    def _conflicts(
+        self, there: Sequence[RuleVersion], rules: Sequence[Rule]
+    ) -> tuple[Conflict, ...]:
+        """Return what is wrong with rules, beside those there are or in their place."""
+        new = {rule.name: rule for rule in rules}
+        both = {one.name: one.rule for one in there if one.rule is not None} | new
+        unreadable = tuple(
+            Conflict(ConflictKind.UNREADABLE, (one.name,), f"it is not in force: {one.unreadable}")
+            for one in there
+            if one.unreadable and one.name not in new
+        )
+        return (*unreadable, *conflicts(both.values(), self._shop()))
 
 
 def _check_rules(rules: Sequence[Rule]) -> None:

@@ -30,6 +30,11 @@ class PreviewedList:
         """Whether other items are shown, or in another order."""
         return self.before.item_ids != self.after.item_ids
 
+    @property
+    def degraded(self) -> str:
+        """Why the lists are of less than is known; empty where they are not."""
+        return self.before.degraded or self.after.degraded
+
     def changes(self) -> Iterator[str]:
         """Yield what changes, a sentence each: what comes, leaves, and stands elsewhere."""
         old, new = _positions(self.before), _positions(self.after)
@@ -80,6 +85,18 @@ class Preview:
         old = await self.before.recommend_batch(queries)
         new = await self.after.recommend_batch(queries)
         return [PreviewedList(*one) for one in zip(user_ids, old, new, strict=True)]
+
+
+def told_of_degraded(found: Sequence[PreviewedList]) -> str:
+    """Return a sentence about lists that are not those of customers; empty where none is."""
+    reasons = sorted({one.degraded for one in found if one.degraded})
+    if not reasons:
+        return ""
+    n_degraded = sum(bool(one.degraded) for one in found)
+    return (
+        f"degraded ({', '.join(reasons)}): {n_degraded:,} of {len(found):,} customers are shown "
+        "the lists of less than is known of them"
+    )
 
 
 def _positions(answer: Recommendation) -> dict[str, int]:

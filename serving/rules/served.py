@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from recsys.rules.conflicts import Shop
 from recsys.rules.rule import Rule
 from serving.clock import Clock
-from serving.recommender import SnapshotHolder, StateReader, no_release
+from serving.recommender import SnapshotHolder, StateReader
+from serving.releases import no_release
 from serving.rules.preview import Preview, previewed
 from serving.rules.shop import shop_of
 from serving.settings import ServingSettings

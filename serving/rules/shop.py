@@ -7,16 +7,18 @@ from datetime import datetime
 
 from recsys.pipeline.placement import read_placements
 from recsys.rules.conflicts import Shop
+from serving.clock import utc_now
 from serving.follow import catalog_of_now
 from serving.log.rule_reads import RuleReader
 from serving.log.tail import LogTail
 from serving.releases import ReleaseFolder
 from serving.settings import ServingSettings
 from serving.snapshot import Snapshot
+from serving.trends.file import TrendsFile
 
 
 def snapshot_of_now(settings: ServingSettings) -> Snapshot | None:
-    """Return the served release over catalog and rules of this moment; None where none is served.
+    """Return the served release over all of this moment; None where none is served.
 
     Raises CorruptBundle, Unavailable.
     """
@@ -28,7 +30,10 @@ def snapshot_of_now(settings: ServingSettings) -> Snapshot | None:
     with closing(LogTail(settings.log_file)) as register:
         bundle = catalog_of_now(folder.load(pointer.version), register)
     with closing(RuleReader(settings.log_file)) as rules:
-        return Snapshot.of(bundle, placements).ruled(rules.book())
+        snapshot = Snapshot.of(bundle, placements).ruled(rules.book())
+    if not settings.trends_file.exists():  # no server has run here yet
+        return snapshot
+    return snapshot.wanting(TrendsFile(settings.trends_file, utc_now).read())
 
 
 def shop_of(settings: ServingSettings, snapshot: Snapshot | None, now: datetime) -> Shop:

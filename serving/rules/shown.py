@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 def cells_of(version: RuleVersion) -> tuple[str, ...]:
     """Return the line of a table about a rule that is there."""
     rule = version.rule
+    if version.unreadable:
+        name, why = f"{version.name} (not in force)", f"cannot be read: {version.unreadable}"
+        return (name, "", why, "", "", "", "", "", version.by.author)
     if rule is None:
         raise ValueError("a rule that was removed is not listed")
     return (

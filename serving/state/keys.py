@@ -24,6 +24,9 @@ StateKey = NewType("StateKey", str)
 ProfileKey = NewType("ProfileKey", str)
 """Where the profile of one customer's id is kept: beside its state, in the same slot."""
 
+ListKey = NewType("ListKey", str)
+"""Where a list that was answered is kept for a while: it says nothing of whoever asked for it."""
+
 FORMAT = 3
 """What the bytes behind keys are: `UserState.to_bytes` and `StoredProfile.to_bytes`, one each.
 
@@ -120,6 +123,12 @@ class StateKeys:
     def shared(self, name: str) -> str:
         """Return the key of a value that belongs to no customer."""
         return f"{self.prefix}{FORMAT}:{name}"
+
+    def listed(self, token: str) -> ListKey:
+        """Return the key of the list behind an attribution token."""
+        key = self.secret.value
+        hashed = blake2b(token.encode(), digest_size=HASH_BYTES, key=key, person=b"list")
+        return ListKey(self.shared(f"list:{hashed.hexdigest()}"))
 
     @property
     def pattern(self) -> str:

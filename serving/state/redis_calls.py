@@ -15,7 +15,7 @@ from redis.exceptions import NoScriptError, RedisError
 
 from recsys.errors import Unavailable
 from serving.state.address import RedisAddress
-from serving.state.scripts import KEEP_NEWEST, MERGE, MOVE, REPLACE
+from serving.state.scripts import FIND, KEEP_NEWEST, MERGE, MOVE, REPLACE
 
 if TYPE_CHECKING:
     from serving.state.redis_store import RedisSettings
@@ -26,7 +26,7 @@ CUSTOMERS_A_CALL = 128
 _KEYS_A_CALL = 2 * CUSTOMERS_A_CALL
 _SHAS = {
     script: sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (MERGE, MOVE, REPLACE, KEEP_NEWEST)
+    for script in (MERGE, MOVE, REPLACE, KEEP_NEWEST, FIND)
 }
 
 T = TypeVar("T")
@@ -56,6 +56,15 @@ class RedisCalls:
             work: Awaitable[Any] = self._reads.mget(keys[first : first + _KEYS_A_CALL])
             found += await self._within(self._settings.read_timeout_ms, work)
         return found
+
+    async def found(self, script: str, keys: Sequence[str], *arguments: bytes | int | str) -> Any:
+        """Return what a script finds, as `scripted`, but under the timeout for reading."""
+        timeout_ms, asked = self._settings.read_timeout_ms, (*keys, *arguments)
+        try:
+            work: Awaitable[Any] = self._reads.evalsha(_SHAS[script], len(keys), *asked)
+            return await self._within(timeout_ms, work)
+        except NoScriptError:
+            return await self._within(timeout_ms, self._reads.eval(script, len(keys), *asked))
 
     async def scripted(
         self, script: str, keys: Sequence[str], *arguments: bytes | int | str

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -15,15 +15,10 @@ from serving.log.customer_register import CustomerProfile
 from serving.metrics import Registry, StateMetrics
 from serving.state.address import RedisAddress
 from serving.state.changes import Change, PackedEvents, changes_of, latest_credible
-from serving.state.keys import ProfileKey, StateKey, StateKeys, hash_in, profile_key
-from serving.state.profiles import (
-    NO_PROFILE,
-    Known,
-    StoredProfile,
-    joined_states,
-    members_of,
-    profiles_kept,
-)
+from serving.state.errands import NO_ERRAND, Errand, Found
+from serving.state.keys import ProfileKey, StateKey, StateKeys
+from serving.state.known_reads import KnownReads
+from serving.state.profiles import Known, joined_states, profiles_kept
 from serving.state.recent import NO_CHANGES, Changes
 from serving.state.redis_calls import CUSTOMERS_A_CALL, RedisCalls
 from serving.state.scripts import KEEP_NEWEST, MERGE, MOVE, REPLACE
@@ -48,6 +43,7 @@ class RedisSettings:
     connect_timeout_ms: for opening one connection.
     connections: most for reading; writing has a quarter of them, at least two.
     expiry_days: a customer without events for this long is forgotten; >= 1.
+    list_expiry_s: a list that was answered is kept for this long; >= 1.
     unless_stated: purposes that whoever said nothing about them allows.
     """
 
@@ -56,6 +52,7 @@ class RedisSettings:
     connect_timeout_ms: int = 2_000
     connections: int = 16
     expiry_days: int = 400
+    list_expiry_s: int = 1_800
     unless_stated: frozenset[Purpose] = ALLOWED_UNLESS_REFUSED
 
     def __post_init__(self) -> None:
@@ -98,6 +95,14 @@ class RedisStateStore:
         self._writes = self._calls.writes
         self._seconds = self._settings.expiry_days * _SECONDS_A_DAY
         self._marks = [keys.shared(name) for name in (_APPLIED_THROUGH, _FILLING)]
+        self._reads = KnownReads(
+            self._calls,
+            keys,
+            self._marks,
+            self._settings.unless_stated,
+            self._settings.list_expiry_s,
+            self._metrics,
+        )
         self.incomplete = False
 
     @property
@@ -112,33 +117,29 @@ class RedisStateStore:
             return [UserState.unknown() for _ in keys]
         applied, missing, *values = await self._calls.values([*self._marks, *wanted])
         self.incomplete = Marks.of(applied, missing).incomplete
-        states = dict(zip(wanted, map(self._state, values), strict=True))
+        states = dict(zip(wanted, map(self._reads.state, values), strict=True))
         return [joined_states(states[key] for key in dict.fromkeys(some)) for some in keys]
 
     async def known(
         self, keys: Sequence[Sequence[StateKey]], changes: Changes = NO_CHANGES
     ) -> Sequence[Known]:
-        """Return what may be used of each asker; a second round trip where ids are linked.
+        """Return what may be used of each asker, over all that is linked with them.
 
         changes: of customers, which the store may not have; whoever they are about is nobody.
         """
-        wanted = list(dict.fromkeys(key for asker in keys for key in asker))
-        if not wanted:
-            return [Known.of((), (), self._settings.unless_stated) for _ in keys]
-        profiled = [profile_key(key) for key in wanted]
-        applied, missing, *values = await self._calls.values([*self._marks, *wanted, *profiled])
-        marks = Marks.of(applied, missing)
-        self.incomplete = marks.incomplete
-        if not marks.incomplete and not changes.cover(marks.applied or Position(0)):
-            return [Known.nobody() for _ in keys]
-        states = dict(zip(wanted, map(self._state, values[: len(wanted)]), strict=True))
-        profiles = self._profiles(wanted, values[len(wanted) :], marks)
-        profiles = {key: _unless_outdated(key, one, changes) for key, one in profiles.items()}
-        states |= await self._linked([*profiles.values()], states)
-        known = [self._known(list(dict.fromkeys(asker)), states, profiles) for asker in keys]
-        if marks.incomplete:  # who unsubscribed may not be known
-            return [replace(one, email=False) for one in known]
-        return known
+        return (await self.find(keys, NO_ERRAND, changes)).known
+
+    async def find(
+        self, keys: Sequence[Sequence[StateKey]], errand: Errand, changes: Changes = NO_CHANGES
+    ) -> Found:
+        """Return what may be used of each asker, and the lists that are wanted.
+
+        In one round trip, for as many askers as one call takes. changes: as of `known`.
+        """
+        found, incomplete = await self._reads.find(keys, errand, changes)
+        if incomplete is not None:
+            self.incomplete = incomplete
+        return found
 
     async def apply(self, records: Sequence[Record]) -> None:
         """Remember the events among appended records; other facts change no customer."""
@@ -226,65 +227,6 @@ class RedisStateStore:
             yield [key_of(name) for name in names if wanted(name)]
             if not cursor:
                 return
-
-    async def _linked(
-        self, profiles: Sequence[StoredProfile | None], states: Mapping[StateKey, UserState]
-    ) -> dict[StateKey, UserState]:
-        """Return the states of the ids that profiles name and that were not asked for."""
-        members = members_of([one for one in profiles if one is not None])
-        others = sorted({self._keys.of_hash(hashed) for hashed in members} - states.keys())
-        values = await self._calls.values(others) if others else ()
-        return dict(zip(others, map(self._state, values), strict=True))
-
-    def _known(
-        self,
-        asked: Sequence[StateKey],
-        states: Mapping[StateKey, UserState],
-        profiles: Mapping[StateKey, StoredProfile | None],
-    ) -> Known:
-        """Return what may be used of one asker: nothing where a profile cannot be told."""
-        told = [one for one in (profiles[key] for key in asked) if one is not None]
-        if len(told) < len(asked):
-            return Known.nobody()
-        members = {self._keys.of_hash(hashed) for hashed in members_of(told)}
-        joined = (states[key] for key in {*asked, *members})
-        return Known.of(joined, told, self._settings.unless_stated)
-
-    def _profiles(
-        self, keys: Sequence[StateKey], values: Sequence[bytes | None], marks: Marks
-    ) -> dict[StateKey, StoredProfile | None]:
-        """Return the profile beside each key; None where it cannot be told."""
-        absent = NO_PROFILE if marks.has_profiles else None
-        found: dict[StateKey, StoredProfile | None] = dict.fromkeys(keys, absent)
-        for key, raw in zip(keys, values, strict=True):
-            if raw is not None:
-                found[key] = self._profile(raw)
-        return found
-
-    def _profile(self, raw: bytes) -> StoredProfile | None:
-        try:
-            return StoredProfile.from_bytes(raw)
-        except ValueError:
-            self._metrics.damaged.inc()
-            return None
-
-    def _state(self, raw: bytes | None) -> UserState:
-        if raw is None:
-            return UserState.unknown()
-        try:
-            return UserState.from_bytes(raw)
-        except ValueError:
-            self._metrics.damaged.inc()
-            return UserState.unknown()
-
-
-def _unless_outdated(
-    key: StateKey, profile: StoredProfile | None, changes: Changes
-) -> StoredProfile | None:
-    """Return a profile; None where a change of the customer's is newer than it."""
-    if profile is None or changes.newest((hash_in(key), *profile.members)) > profile.version:
-        return None
-    return profile
 
 
 def _sliced(some: Sequence[Value]) -> list[Sequence[Value]]:

@@ -187,3 +187,50 @@ for place, key in ipairs(KEYS) do
 end
 """
 """Writes profiles unless newer ones stand there. They live as long as the register has them."""
+
+FIND = f"""
+-- KEYS: whatever is wanted, then lists to be kept. ARGV: how the key of a customer begins, before
+-- the hash; the first and the last place of profiles among KEYS; how many lists, their seconds to
+-- live, and the bytes of each. Returns what is behind the wanted keys; then the keys of customers
+-- whom these profiles name and KEYS do not, and what is behind those.
+local HEADER, STATEMENT, MEMBER = {PROFILE_HEADER.size}, {PROFILE_STATEMENT.size}, {HASH_BYTES}
+
+local function hex(byte) return string.format('%02x', string.byte(byte)) end
+
+-- First, so that a list just answered is found; one that cannot be kept spoils no reading.
+local wanted = #KEYS - tonumber(ARGV[4])
+for place = wanted + 1, #KEYS do
+  redis.pcall('SET', KEYS[place], ARGV[place - wanted + 5], 'EX', ARGV[5])
+end
+if wanted == 0 then return {{{{}}, {{}}, {{}}}} end
+
+local found, others, values = redis.call('MGET', unpack(KEYS, 1, wanted)), {{}}, {{}}
+local asked
+for place = tonumber(ARGV[2]), tonumber(ARGV[3]) do
+  local profile = found[place]
+  if profile and #profile >= HEADER + MEMBER then
+    local _, _, n_statements, n_members = struct.unpack('>I4I4BB', profile)
+    local first = HEADER + n_statements * STATEMENT + 1
+    if n_members > 0 and #profile == first - 1 + n_members * MEMBER then
+      if not asked then
+        asked = {{}}
+        for _, key in ipairs(KEYS) do asked[key] = true end
+      end
+      for at = first, #profile, MEMBER do
+        local hashed = string.sub(profile, at, at + MEMBER - 1)
+        local key = ARGV[1] .. string.gsub(hashed, '.', hex) .. '}}'
+        if not asked[key] then
+          asked[key] = true
+          local value = redis.pcall('GET', key)
+          others[#others + 1], values[#values + 1] = key, type(value) == 'string' and value
+        end
+      end
+    end
+  end
+end
+return {{found, others, values}}
+"""
+"""Reads states and profiles, and of whom these say that they are linked, in one round trip.
+
+It keeps lists for a while on the way: a call of its own for them would cost as much again.
+"""

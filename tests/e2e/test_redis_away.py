@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 from recsys.events import EventType
+from recsys.query import Tier
+from serving.client import RecsysClient
 from serving.state.embedded import EmbeddedValkey
 from tests import shop
 from tests.e2e.running import DataFolder, Server, event, wait_until
@@ -31,3 +37,31 @@ def test_server_starts_without_its_redis_and_catches_up_when_that_comes(data: Da
     finally:
         server.end()
         redis.stop()
+
+
+def test_deadline_of_a_call_is_kept_while_redis_hangs_and_pages_go_on_after(
+    data: DataFolder,
+) -> None:
+    data.publish(shop.bundle("v1"))
+    data.promote("v1")
+    server = Server.ready(data, RECSYS_READ_TIMEOUT_MS="60000")
+    try:
+        with RecsysClient(server.address, channels=4, timeout_ms=4_000) as client:
+            client.recommend("home", user_id="anna")
+            os.kill(server.valkey, signal.SIGSTOP)
+            hurried = [client.recommend("home", user_id="anna") for _ in range(2)]
+            os.kill(server.valkey, signal.SIGCONT)
+            wait_until(lambda: not client.recommend("home", user_id="anna").degraded, "Redis")
+
+            token = ""
+            shown: list[str] = []
+            for _ in range(3):  # through other workers, perhaps
+                answer = client.recommend("home", user_id="anna", limit=3, continue_from=token)
+                token, shown = answer.attribution_token, [*shown, *answer.item_ids]
+                time.sleep(0.5)  # another worker finds the list once it has been stored
+
+        assert {(one.degraded, one.tier) for one in hurried} == {("DEADLINE", Tier.POPULAR)}
+        assert [one.item_ids for one in hurried] == [shop.ITEMS[:4]] * 2
+        assert sorted(shown) == sorted(set(shop.ITEMS) - {shop.SOLD_OUT})
+    finally:
+        server.end()

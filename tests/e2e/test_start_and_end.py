@@ -23,23 +23,45 @@ def health_of(server: Server, service: str) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
-def test_server_without_a_release_takes_events_and_serves_once_there_is_one(
+def test_server_without_release_and_items_takes_events_and_serves_once_there_are_items(
     data: DataFolder,
 ) -> None:
+    (data.path / "log" / "log.sqlite").rename(data.path / "as it was")
     server = Server.ready(data)
     try:
         with server.client() as client:
             written = client.write_events([event(EventType.PURCHASE, "coffee", "anna")])
             with pytest.raises(NotReady) as refused:
                 client.recommend("home")
-        before = health_of(server, ""), health_of(server, EVENTS)
+            before = health_of(server, ""), health_of(server, EVENTS)
 
-        data.publish(shop.bundle("v1"))
-        data.promote("v1")
+            client.upsert_items(shop.items())
+            wait_until(lambda: health_of(server, RECOMMENDATIONS) == "SERVING", "health")
+            client.delete_items(shop.ITEMS)
+            wait_until(lambda: health_of(server, "") == "NOT_SERVING", "health")
 
-        wait_until(lambda: health_of(server, RECOMMENDATIONS) == "SERVING", "health")
         assert before == ("NOT_SERVING", "SERVING")
         assert (written.accepted, refused.value.reason) == (1, "NO_RELEASE")
+    finally:
+        server.end()
+
+
+def test_server_without_a_release_answers_from_its_catalog_until_there_is_one(
+    data: DataFolder,
+) -> None:
+    server = Server.ready(data)
+    try:
+        with server.client() as client:
+            health = health_of(server, "")
+            bare = client.recommend("home", limit=20, filter='category = "Dairy"')
+            data.publish(shop.bundle("v1"))
+            data.promote("v1")
+            wait_until(lambda: client.recommend("home").bundle_version == "v1", "the release")
+
+        assert health == "SERVING"
+        assert set(bare.item_ids) == {"butter", "milk"}
+        assert (bare.degraded, bare.bundle_version) == ("NO_RELEASE", "")
+        assert server.said("ready")[0]["release"] is None
     finally:
         server.end()
 

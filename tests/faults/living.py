@@ -24,8 +24,8 @@ from recsys.index.faiss_index import FaissIndex, IndexKind, IndexPlan
 from recsys.items import Item, Offer
 from recsys.models.content import ContentModel
 from recsys.models.factors import FactorModel
-from recsys.models.neighbors import NeighborModel
 from recsys.models.popularity import PopularityModel
+from recsys.models.relations import Relations
 from recsys.models.repurchase import RepurchaseModel
 from serving.log.tail import LogTail
 from tests import catalogs, shop
@@ -96,7 +96,6 @@ class Learned:
         """Return the bundle over what was true of each row at a position of the log."""
         factors = FactorModel.of(self._vectors()[: self.n_items], regularization=0.1, alpha=1.0)
         plan = IndexPlan(IndexKind.FLAT, 0, 0.0)
-        nothing = np.empty(0)
         plain = shop.bundle(self.version, blends={})
         return replace(
             plain,
@@ -106,11 +105,7 @@ class Learned:
             catalog=Catalog.of(Vocabulary.of(NAMES[: self.n_items]), items),
             factors=factors,
             index=FaissIndex.build(factors.items, factors.known, plan),
-            neighbors=NeighborModel(
-                np.zeros(self.n_items + 1, dtype=np.int64),
-                nothing.astype(np.int32),
-                nothing.astype(np.float32),
-            ),
+            relations=Relations.none(self.n_items),
             repurchase=RepurchaseModel(np.full(self.n_items, 0.5, dtype=np.float32), 30.0),
             popularity=PopularityModel.of(self.counts),
             content=self._content(),

@@ -68,6 +68,7 @@ POISON: Mapping[str, Spoil] = {
     "order too long": _setting(order_id="o" * 1_000),
     "order of a NUL": _setting(order_id="\x00"),
     "outlet too long": _setting(outlet="o" * 1_000),
+    "market too long": _setting(market="m" * 1_000),
     "campaign too long": _setting(campaign_id="c" * 1_000),
     "token too long": _setting(attribution_token="t" * 100_000),
     "token of a NUL": _setting(attribution_token="\x00"),

@@ -21,8 +21,8 @@ from recsys.languages.reading import shipped
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.pages import Placements, composed
 from recsys.pipeline.pipeline import Pipeline
-from recsys.pipeline.placement import parse_placements
-from recsys.query import Page, Query, Reason, Scene
+from recsys.pipeline.placement import PlacementConfig, parse_placements
+from recsys.query import Page, Query, Reason, ReasonCode, Scene
 from recsys.state import UserState
 from recsys.why.explaining import case_of, explained
 from recsys.why.explanation import FindingCode
@@ -108,6 +108,68 @@ def test_without_the_named_anchor_a_drawn_shop_says_less_of_the_item(seed: int) 
     n_checked = check_anchors(drawn_bundle(seed), shop.query(limit=12), [known, *without])
 
     assert n_checked > 0
+
+
+@pytest.mark.parametrize("name", ["bought_together", "also_viewed", "alike"])
+@pytest.mark.parametrize("seed", range(10))
+def test_without_the_named_item_at_hand_what_goes_with_it_is_said_less_of(
+    seed: int, name: str
+) -> None:
+    bundle, rng = drawn_bundle(seed), np.random.default_rng(seed)
+    pipeline = compile_placements({"page": _of_source(name)}, bundle)["page"]
+    seeds = [ItemId(f"i{row}") for row in rng.choice(N_ITEMS, 4, replace=False).tolist()]
+
+    def contexts(without: ItemId | None = None) -> Contexts:
+        query = shop.query("page", seeds=tuple(one for one in seeds if one != without), limit=12)
+        assortment = Assortment.of(bundle.catalog)
+        unknown = UserState.unknown()
+        return Contexts.resolve([query], [unknown], assortment=assortment, interest=bundle.interest)
+
+    listed = pipeline.run(contexts())
+    found = reasons(pipeline, contexts(), listed, bundle.catalog)
+
+    assert len(found) > 3
+    for row, reason in zip(listed.rows.tolist(), found, strict=True):
+        whole = without_main(pipeline, contexts(), row, name)
+        left = {one: without_main(pipeline, contexts(one), row, name) for one in seeds}
+        assert left[reason.anchors[0]] < whole
+        assert left[reason.anchors[0]] == pytest.approx(min(left.values()), abs=1e-5)
+
+
+@given(st.lists(st.sampled_from(shop.ITEMS[:8]), min_size=1, max_size=4, unique=True))
+def test_without_the_named_step_of_a_session_what_came_after_it_is_said_less_of(
+    steps: list[str],
+) -> None:
+    pipeline = compile_placements({"page": _of_source("session")}, TINY)["page"]
+
+    def contexts(looked_at: Sequence[str]) -> Contexts:
+        # The others keep their places in the session: whatever is taken away, tea was looked at.
+        looks = [
+            (EventType.DETAIL_VIEW, item, place / 1_440) for place, item in enumerate(looked_at)
+        ]
+        return shop.contexts([shop.state(*looks)], [shop.query("page", limit=9)])
+
+    listed = pipeline.run(contexts(steps))
+    found = reasons(pipeline, contexts(steps), listed, TINY.catalog)
+
+    assert len(found) >= len(steps)
+    for row, reason in zip(listed.rows.tolist(), found, strict=True):
+        own = ReasonCode.SEEN_BEFORE if reason.anchors[0] == shop.ITEMS[row] else None
+        assert reason.code is (own or ReasonCode.SIMILAR_TO_HISTORY)
+        without = ["tea" if step == reason.anchors[0] else step for step in steps]
+        whole = without_main(pipeline, contexts(steps), row, "session")
+        assert without_main(pipeline, contexts(without), row, "session") < whole
+
+
+def _of_source(name: str) -> PlacementConfig:
+    text = f"""
+    [placements.page]
+    situation = "basket"
+    size = 12
+    filters = [{{ kind = "not_seeds" }}]
+    sources = [{{ kind = "{name}", k = 40 }}]
+    """
+    return parse_placements(text)["page"]
 
 
 @pytest.mark.parametrize("seed", range(20))

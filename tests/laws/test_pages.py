@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,10 +16,13 @@ from recsys.conditions import Conditions
 from recsys.context import Contexts, RelatesTo
 from recsys.events import EventType
 from recsys.ids import ItemId
+from recsys.languages.reading import shipped
+from recsys.part_reasons import reasons_of
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.pages import Part, Place, Placements, composed
 from recsys.pipeline.placement import parse_placements
-from recsys.query import Page, Query, Scene, Selection
+from recsys.query import Page, Query, Reason, ReasonCode, Scene, Selection
+from recsys.rules.book import NO_RULES
 from recsys.state import UserState
 from tests import shop
 
@@ -38,7 +41,13 @@ situation = "basket"
 size = 3
 relates_to = "cart"
 filters = [{ kind = "available" }, { kind = "not_seeds" }]
-sources = [{ kind = "similar_to_seeds", k = 10 }]
+sources = [{ kind = "bought_together", k = 10 }]
+
+[placements.because]
+size = 3
+relates_to = "last_viewed"
+filters = [{ kind = "available" }]
+sources = [{ kind = "bought_together", k = 10 }]
 """
 )
 CONDITIONS = Conditions.of(Assortment.of(shop.bundle().catalog))
@@ -52,6 +61,7 @@ WISHES = st.sampled_from(
 )
 items = st.sampled_from(shop.ITEMS).map(ItemId)
 some = st.lists(items, max_size=3).map(tuple)
+MINE = st.sampled_from(((), (), ("tea", "jam", "coffee", "ghost"), ("milk",)))
 events = st.tuples(st.sampled_from(EventType), items, st.floats(0.0, 60.0))
 states = st.lists(events, max_size=12).map(lambda found: shop.state(*found))
 
@@ -59,11 +69,18 @@ states = st.lists(events, max_size=12).map(lambda found: shop.state(*found))
 @st.composite
 def pages(draw: st.DrawFn) -> Page:
     asker = shop.query(seeds=draw(some), excluded=draw(some), scene=Scene(cart=draw(some)))
-    slots = st.tuples(st.sampled_from(sorted(PLACEMENTS)), st.integers(0, 8), FILTERS, WISHES)
+    slots = st.tuples(st.sampled_from(sorted(PLACEMENTS)), st.integers(0, 8), FILTERS, WISHES, MINE)
     return Page(
         tuple(
-            replace(asker, placement=name, limit=limit, filter=text, selection=wish)
-            for name, limit, text, wish in draw(st.lists(slots, min_size=1, max_size=4))
+            replace(
+                asker,
+                placement=name,
+                limit=limit,
+                filter=text,
+                selection=wish,
+                candidates=tuple(map(ItemId, mine)),
+            )
+            for name, limit, text, wish, mine in draw(st.lists(slots, min_size=1, max_size=4))
         )
     )
 
@@ -86,10 +103,52 @@ def lists(found: Sequence[Part]) -> dict[Place, list[int]]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A list as an answer tells of it. free: items that it could have held."""
+
+    rows: list[int]
+    reasons: list[tuple[ReasonCode, str, tuple[ItemId, ...]]]
+    wanted: int
+    free: int
+    returned: int
+    irrelevant: int
+
+
+def told(found: Sequence[Part]) -> dict[Place, Told]:
+    """Return what is told of every list, those that fill it up included."""
+    answers: dict[Place, Told] = {}
+    for part, reasons in zip(found, why(found), strict=True):
+        for query, place in enumerate(part.places):
+            mine = np.flatnonzero(part.filled.listed.queries == query)
+            said = [reasons[one] for one in mine.tolist()]
+            report = part.filled.report(query)
+            before = answers.get(place)
+            answers[place] = Told(
+                [*(before.rows if before else ()), *part.filled.listed.rows[mine].tolist()],
+                [
+                    *(before.reasons if before else ()),
+                    *((one.code, one.text, one.anchors) for one in said),
+                ],
+                report.wanted,
+                report.eligible - report.on_page,
+                report.returned,
+                report.irrelevant,
+            )
+    return answers
+
+
+def why(found: Sequence[Part]) -> list[list[Reason]]:
+    """Return the reasons of some lists, found together."""
+    return reasons_of(found, NO_RULES, shop.catalog(), shipped())
+
+
 def may_show(query: Query, known: UserState) -> Mask:
     """Return what a query may show, each condition looked at by itself."""
     alone = shop.contexts([known], [query])
     allowed = PIPELINES[query.placement].eligible(alone).of_query(0)
+    if query.candidates:
+        allowed = allowed & np.isin(shop.ITEMS, query.candidates)
     if not query.filter:
         return allowed
     return allowed & CONDITIONS.mask(CONDITIONS.predicate(query.filter), alone, 0)
@@ -155,9 +214,60 @@ def _nearly_tied(asked: list[Page], known: list[UserState]) -> bool:
 
 
 @given(st.data())
+def test_a_page_gives_what_its_lists_give_one_after_another_without_what_was_taken(
+    data: st.DataObject,
+) -> None:
+    # What one list is about no later list of the page is: such lists are not made one by one.
+    drawn, known = data.draw(pages()), data.draw(states)
+    about = {name: one.relates_to for name, one in PIPELINES.items()}
+    page = Page(
+        tuple(
+            replace(one, placement="home") if about[one.placement].of_the_asker else one
+            for one in drawn.queries
+        )
+    )
+
+    together = told(parts([page], [known]))
+
+    taken: list[int] = []
+    for slot, query in enumerate(page.queries):
+        excluded = (*query.excluded, *map(ItemId, shop.names(np.array(taken, dtype=np.int32))))
+        alone = Page((replace(query, excluded=excluded),))
+        one_by_one = told(parts([alone], [known]))[Place(0, 0)]
+        mine = together[Place(0, slot)]
+        assert mine == one_by_one or _nearly_tied([page], [known])
+        taken += mine.rows
+
+
+@given(st.data())
+def test_reasons_found_for_all_lists_at_once_are_those_found_list_by_list(
+    data: st.DataObject,
+) -> None:
+    asked = data.draw(st.lists(pages(), min_size=1, max_size=3))
+    known = [data.draw(states) for _ in asked]
+    made = parts(asked, known)
+
+    together = why(made)
+
+    assert together == [why([part])[0] for part in parts(asked, known)]
+
+
+@given(items, items, states)
+def test_lists_about_page_and_cart_name_what_each_of_them_is_about(
+    seed: ItemId, in_cart: ItemId, known: UserState
+) -> None:
+    asked = shop.query("cart", seeds=(seed,), scene=Scene(cart=(in_cart,)))
+    page = Page((asked, replace(asked, placement="product")))
+
+    made = parts([page], [known])
+
+    assert why(made) == [why([part])[0] for part in made]
+
+
+@given(st.data())
 def test_a_page_of_one_list_is_what_its_placement_gives(data: st.DataObject) -> None:
     page, known = data.draw(pages()), data.draw(states)
-    query = replace(page.queries[0], filter="")
+    query = replace(page.queries[0], filter="", candidates=())
 
     part = parts([Page((query,))], [known])[0]
 

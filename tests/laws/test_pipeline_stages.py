@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.arrays import keys_of
 from recsys.candidates import Candidates
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
 from recsys.events import EventType
 from recsys.ids import ItemId
+from recsys.models.trends import Activity, Trends
 from recsys.pipeline.adjusters import Objectives, Rotation
 from recsys.pipeline.compile import compile_placements, conditions_of, source_of
 from recsys.pipeline.diversity import Diverse
@@ -36,7 +38,8 @@ from recsys.pipeline.placement import (
 from recsys.pipeline.rankers import WeightedSum
 from recsys.pipeline.selectors import Top, Varied
 from recsys.pipeline.stages import Adjuster, CandidateSource, Filter, Selector
-from recsys.query import Selection
+from recsys.query import Scene, Selection
+from recsys.rules.arranging import Scaled
 from recsys.state import UserState
 from recsys.timelines import Ragged
 from tests import shop
@@ -52,7 +55,9 @@ FILTERS: list[Filter] = [
     NotShown(20.0, times=2),
     NotMailed(30.0),
 ]
-SOURCES = {kind: source_of(kind, BUNDLE) for kind in SourceKind}
+YOUNG = replace(BUNDLE, catalog=replace(BUNDLE.catalog, since=shop.since(days=(400, *[2] * 9))))
+SOURCES = {kind: source_of(kind, YOUNG) for kind in SourceKind}
+OF_NO_ITEM = (SourceKind.POPULAR, SourceKind.TRENDING, SourceKind.NEW, SourceKind.SEARCHED)
 CATEGORIES = BUNDLE.catalog.categories
 SELECTORS: list[Selector] = [
     Top(),
@@ -60,11 +65,14 @@ SELECTORS: list[Selector] = [
     Diverse(0.5, BUNDLE.factors, CATEGORIES),
     Diverse(1.0, BUNDLE.factors, CATEGORIES, per_category=1),
 ]
+BAKERY = CATEGORIES[shop.ROW["bread"]] == CATEGORIES
 VALUES = conditions_of(BUNDLE).values
 ADJUSTERS: list[Adjuster] = [
     Rotation(0.5, 30.0),
     Rotation(1.0, 30.0),
     Objectives({"price": -0.5, "nothing": 1.0}, VALUES),
+    Scaled(BAKERY, 10.0),
+    Scaled(BAKERY, 0.1),
 ]
 PLACEMENTS = dict(parse_placements(shop.PLACEMENTS))
 PLACEMENTS |= {
@@ -74,13 +82,14 @@ PLACEMENTS |= {
 PLACEMENTS["home as the shop wants it"] = replace(
     PLACEMENTS["home"], rotation=RotationConfig(0.5, 30.0), objectives={"price": 0.3}
 )
-YOUNG = replace(BUNDLE, catalog=replace(BUNDLE.catalog, since=shop.since(days=(400, *[2] * 9))))
 PIPELINES = compile_placements(PLACEMENTS, YOUNG)
 
 items = st.sampled_from(shop.ITEMS)
-events = st.tuples(st.sampled_from(EventType), items, st.floats(0.0, 60.0))
+OFTEN = (EventType.DETAIL_VIEW, EventType.ADD_TO_CART, EventType.PURCHASE)
+events = st.tuples(st.sampled_from((*EventType, *OFTEN * 8)), items, st.floats(0.0, 60.0))
 states = st.lists(events, max_size=12).map(lambda found: shop.state(*found))
 seeds = st.lists(items.map(ItemId), max_size=3).map(tuple)
+searches = st.sampled_from(("", "butter", "dairy milk", "bred", "co te", "nothing"))
 shares = st.sampled_from((None, 0.0, 0.3, 1.0))
 
 
@@ -88,11 +97,29 @@ shares = st.sampled_from((None, 0.0, 0.3, 1.0))
 def batches(draw: st.DrawFn) -> tuple[list[UserState], Contexts]:
     """Draw the states and contexts of one to four queries."""
     known = draw(st.lists(states, min_size=1, max_size=4))
+    market = draw(st.sampled_from(("", "DE")))
     queries = [
-        shop.query("home", seeds=draw(seeds), excluded=draw(seeds), limit=draw(st.integers(0, 12)))
+        shop.query(
+            "home",
+            seeds=draw(seeds),
+            excluded=draw(seeds),
+            limit=draw(st.integers(0, 12)),
+            scene=Scene(search=draw(searches)),
+            market=market,
+        )
         for _ in known
     ]
-    return known, shop.contexts(known, queries)
+    return known, shop.contexts(known, queries, draw(trends()))
+
+
+@st.composite
+def trends(draw: st.DrawFn) -> Trends:
+    """Draw what is wanted in one market, of which enough may be known, and in another."""
+    rows = draw(st.lists(st.integers(0, 2 * N_ITEMS - 1), unique=True).map(sorted))
+    amounts = st.lists(st.floats(1.0, 200.0), min_size=len(rows), max_size=len(rows))
+    recent, usual = np.array(draw(amounts)), np.array(draw(amounts))
+    keys = keys_of(np.array(rows, dtype=np.int32) // N_ITEMS, np.array(rows, np.int32) % N_ITEMS)
+    return Trends.of(("DE", "FR"), Activity(keys, recent, usual), 0.1)
 
 
 @st.composite
@@ -105,7 +132,7 @@ def eligibilities(draw: st.DrawFn, n_queries: int) -> Eligibility:
 
 
 def _one(contexts: Contexts, states: list[UserState], place: int) -> Contexts:
-    return shop.contexts([states[place]], [contexts.queries[place]])
+    return shop.contexts([states[place]], [contexts.queries[place]], contexts.trends)
 
 
 @pytest.mark.parametrize("narrowing", FILTERS, ids=lambda stage: type(stage).__name__)
@@ -135,6 +162,28 @@ def test_a_source_returns_unique_eligible_rows_and_at_most_k(
         assert len(rows) == len(set(rows.tolist())) <= k
         assert eligible.of_query(query)[rows].all()
     assert np.all(np.diff(found.queries) >= 0)
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@given(data=st.data())
+def test_a_source_that_may_show_less_proposes_the_best_of_what_it_proposed_before(
+    kind: SourceKind, data: st.DataObject
+) -> None:
+    _, contexts = data.draw(batches())
+    wide, narrow = (data.draw(eligibilities(len(contexts))) for _ in range(2))
+    narrow = replace(wide, excluded=wide.excluded.joined(narrow.excluded)).within(narrow.shared)
+    k = data.draw(st.integers(1, 12))
+
+    before, after = (SOURCES[kind].retrieve(contexts, one, 99) for one in (wide, narrow))
+
+    found = SOURCES[kind].retrieve(contexts, narrow, k)
+    for query in range(len(contexts)):
+        allowed = narrow.of_query(query)
+        kept = before.take((before.queries == query) & allowed[before.rows])
+        own = after.take(after.queries == query)
+        assert _scores(own) == pytest.approx(_scores(kept), abs=1e-4)
+        best = own.scores[:k].tolist()
+        assert found.scores[found.queries == query].tolist() == pytest.approx(best, abs=1e-4)
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -170,7 +219,7 @@ def test_a_source_names_anchors_from_the_askers_own_items_or_the_page(
         own = slice(contexts.interests.offsets[query], contexts.interests.offsets[query + 1])
         known = {*contexts.interests.rows[own].tolist(), *contexts.seeds.at(query).tolist(), -1}
         assert anchor in known
-        assert (anchor == -1) == (kind is SourceKind.POPULAR)
+        assert (anchor == -1) == (kind in OF_NO_ITEM)
 
 
 @given(data=st.data())

@@ -12,13 +12,15 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys.fill_report import FillReport, Unmet
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.pages import Part, Place, Placements, composed
 from recsys.pipeline.placement import parse_placements
-from recsys.query import FillReport, Page, Query, Unmet
+from recsys.query import Page, Query
 from recsys.rules.book import RuleBook
 from recsys.rules.rule import Amount, Rule, RuleKind
 from recsys.state import UserState
+from recsys.timelines import Ragged
 from tests import shop
 from tests.laws.test_pages import CONDITIONS, PIPELINES, may_show, pages, states
 
@@ -180,6 +182,31 @@ def test_what_a_rule_excludes_is_never_shown_nor_what_may_not_be(data: st.DataOb
     for number, page in enumerate(asked):
         together = [one for slot in range(len(page.queries)) for one in found[Place(number, slot)]]
         assert len(together) == len(set(together))
+
+
+@settings(max_examples=150)
+@given(st.data())
+def test_an_arranger_gives_lists_of_eligible_items_each_once_and_none_shorter_than_before(
+    data: st.DataObject,
+) -> None:
+    asked = [Page((data.draw(pages()).queries[0],)) for _ in range(data.draw(st.integers(1, 3)))]
+    known, book = [data.draw(states) for _ in asked], data.draw(books())
+
+    found = [part for part in parts(asked, known, book) if part.more.arranger and not part.fills]
+
+    for part in found:
+        taken = Ragged.empty(len(part.places))
+        plain = part.pipeline.fill(part.contexts, taken, replace(part.more, arranger=None))
+        lengths = part.filled.lengths()
+        assert (lengths <= part.filled.wanted).all()
+        assert part.pipeline.fallback or (lengths >= plain.lengths()).all()
+        filters = (*part.pipeline.filters, *part.more.filters)
+        own = part.contexts.relating_to(part.pipeline.relates_to)
+        eligible = replace(part.pipeline, filters=filters).eligible(own)
+        listed = part.filled.listed
+        assert eligible.allows(listed.queries, listed.rows).all()
+        pairs = list(zip(listed.queries.tolist(), listed.rows.tolist(), strict=True))
+        assert len(set(pairs)) == len(pairs) == len(part.filled.rules)
 
 
 @settings(max_examples=150)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal
 
 from recsys.bundle import MANIFEST_FILE, ModelBundle, _digest
 from recsys.catalog import Catalog
@@ -18,6 +19,7 @@ from recsys.models.described import Descriptions
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.placement import parse_placements
 from tests import catalogs, shop
+from tests.drawn_shops import drawn_bundle
 
 
 def with_content(bundle: ModelBundle) -> ModelBundle:
@@ -51,6 +53,19 @@ def test_a_loaded_bundle_answers_as_the_one_that_was_saved(saved: Path) -> None:
     fresh = compile_placements(placements, shop.bundle())["home"].run(contexts)
     assert loaded.rows.tolist() == fresh.rows.tolist()
     assert loaded.scores.tolist() == fresh.scores.tolist()
+
+
+def test_a_loaded_bundle_knows_how_items_go_with_each_other(tmp_path: Path) -> None:
+    bundle = drawn_bundle(1)
+    bundle.save(tmp_path / "v1")
+
+    loaded = ModelBundle.load(tmp_path / "v1").relations
+
+    expected = bundle.relations.arrays()
+    assert loaded.arrays().keys() == expected.keys()
+    for name, array in loaded.arrays().items():
+        assert_array_equal(array, expected[name], err_msg=name)
+    assert loaded.sessions.decay == 0.6
 
 
 def test_a_loaded_bundle_knows_how_old_its_items_are(tmp_path: Path) -> None:
@@ -113,12 +128,12 @@ def test_a_manifest_that_is_none_is_refused(saved: Path, text: str) -> None:
         ModelBundle.load(saved)
 
 
-@pytest.mark.parametrize("other", [1, 2, 99])
+@pytest.mark.parametrize("other", [1, 2, 3, 99])
 def test_another_format_is_refused_with_what_to_do(saved: Path, other: int) -> None:
     content = json.loads((saved / MANIFEST_FILE).read_text())
     (saved / MANIFEST_FILE).write_text(json.dumps({**content, "format": other}))
 
-    with pytest.raises(CorruptBundle, match=f"format {other}, this version reads 3; train again"):
+    with pytest.raises(CorruptBundle, match=f"format {other}, this version reads 4; train again"):
         ModelBundle.load(saved)
 
 

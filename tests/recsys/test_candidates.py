@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recsys.candidates import Candidates
 
@@ -69,3 +71,18 @@ def test_others_stand_behind_each_querys_own() -> None:
     assert both.rows.tolist() == [5, 2, 9, 4, 7]
     assert both.scores.tolist() == [3, 2, 8, 6, 1]
     assert both.signals.tolist() == [[0]] * 5
+
+
+@given(st.data())
+def test_order_is_by_score_then_row_however_the_candidates_stand(data: st.DataObject) -> None:
+    pairs = st.tuples(st.integers(0, 3), st.integers(0, 9))
+    drawn = data.draw(st.lists(pairs, min_size=1, max_size=20, unique=True))
+    triples = [(query, row, float(row % 3)) for query, row in drawn]
+
+    as_drawn, ascending = _found(*triples).ordered(), _found(*sorted(triples)).ordered()
+
+    wanted = sorted(triples, key=lambda one: (one[0], -one[2], one[1]))
+    for found in (as_drawn, ascending):
+        assert list(zip(found.queries.tolist(), found.rows.tolist(), strict=True)) == [
+            (query, row) for query, row, _ in wanted
+        ]

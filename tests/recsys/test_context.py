@@ -17,6 +17,7 @@ from recsys.ids import ItemId, Vocabulary
 from recsys.interactions import Interactions, rolled_up
 from recsys.interest import DEFAULT_WEIGHTS, Interest
 from recsys.items import Item
+from recsys.pipeline.trending_source import knowing
 from recsys.query import Query, Tier
 from recsys.state import (
     FACETS,
@@ -197,7 +198,7 @@ def test_the_tier_says_what_an_answer_rests_on() -> None:
 
     contexts = shop.contexts([known, known, unknown, unknown], asked)
 
-    assert contexts.tiers() == [Tier.PERSONAL, Tier.SESSION, Tier.SESSION, Tier.POPULAR]
+    assert knowing(contexts) == [Tier.PERSONAL, Tier.SESSION, Tier.SESSION, Tier.POPULAR]
 
 
 GROUPED = Catalog.of(

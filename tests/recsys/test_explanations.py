@@ -7,12 +7,13 @@ import pytest
 
 from recsys.anchors import events_with, of_bought_brands
 from recsys.events import EventType
-from recsys.explanations import main_sources, reasons, reworded
+from recsys.explanations import reasons, reworded
 from recsys.ids import ItemId
 from recsys.languages.reading import shipped
 from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.placement import parse_placements
 from recsys.query import Query, Reason, ReasonCode
+from recsys.shares import main_sources
 from recsys.state import UserState
 from tests import shop
 
@@ -57,7 +58,7 @@ def test_a_neighbour_of_a_seed_names_the_seed() -> None:
     why = _reasons(UserState.unknown(), shop.query("product", seeds=(ItemId("milk"),)))
 
     assert _told(why["coffee"]) == (
-        ReasonCode.SIMILAR_TO_SEED,
+        ReasonCode.BOUGHT_TOGETHER,
         "Often bought together with Milk",
         ("milk",),
     )

@@ -137,7 +137,7 @@ def test_arrays_are_made_anew_only_for_another_number_of_rows() -> None:
     same = grown(shop.bundle(), shop.catalog(), VECTORS[:0])
 
     assert again.popularity is BUNDLE.popularity
-    assert again.neighbors is BUNDLE.neighbors
+    assert again.repurchase is BUNDLE.repurchase
     assert len(same.popularity.counts) == len(shop.ITEMS)
 
 

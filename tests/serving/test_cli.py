@@ -67,7 +67,9 @@ class Kiosk(Unasked):
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
+    async def recommend_page(
+        self, page: Page, *, within_s: float | None = None
+    ) -> Sequence[Recommendation]:
         return [await self.recommend(query) for query in page.queries]
 
     async def recommend(self, query: Query) -> Recommendation:
@@ -121,7 +123,7 @@ async def test_every_field_of_an_event_can_be_given(kiosk: tuple[Kiosk, str]) ->
         "item": "tea", "user": "ann", "visitor": "v1", "session": "s1", "quantity": "2",
         "price": "1.5", "currency": "EUR", "order-id": "o1", "channel": "store", "outlet": "12",
         "rating": "4", "query": "q", "category": "c", "campaign-id": "m", "token": "t",
-        "event-id": "e1",
+        "event-id": "e1", "market": "DE",
     }  # fmt: skip
     words = [word for name, value in given.items() for word in (f"--{name}", value)]
 
@@ -131,6 +133,7 @@ async def test_every_field_of_an_event_can_be_given(kiosk: tuple[Kiosk, str]) ->
     assert one == Event(
         "e1", EventType.RATING, one.time, ItemId("tea"), "ann", "v1", "s1", 2.0, 1.5, "EUR", "o1",
         Channel.STORE, "12", "t", 4.0, "q", "c", "m",
+        market="DE",
     )  # fmt: skip
 
 

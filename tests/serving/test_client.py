@@ -37,7 +37,9 @@ class Kiosk(Unasked):
     events: list[Event] = field(default_factory=list)
     failures_left: int = 0
 
-    async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
+    async def recommend_page(
+        self, page: Page, *, within_s: float | None = None
+    ) -> Sequence[Recommendation]:
         return [await self.recommend(query) for query in page.queries]
 
     async def recommend(self, query: Query) -> Recommendation:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -34,26 +33,13 @@ from serving.clock import utc_now
 from serving.customers import FoundCustomer
 from serving.log.customer_register import CustomersChanged
 from serving.metrics import CallMetrics, Registry
-from serving.state.embedded import EmbeddedValkey
-from tests.serving.desk import Desk, opened
+from tests.serving.desk import Desk
 
 ANNA = Identifier(IdKind.USER, "anna")
 PHONE = Identifier(IdKind.VISITOR, "phone")
 MAIL = Identifier.of_email("Anna@Example.org ")
 NOW = utc_now().replace(microsecond=0)
 NOT_ASKED: Any = None
-
-
-@pytest.fixture
-async def desk(valkey: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened(valkey, tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
-async def client(desk: Desk) -> AsyncIterator[Client]:
-    async with Client(desk.address, timeout_ms=10_000) as client:
-        yield client
 
 
 def did(kind: EventType, item: str, *, hours: int = 1) -> Event:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,24 +16,11 @@ from recsys.ids import ItemId
 from serving.api.erasure_client_codec import AskedErasure, Erasure, ErasuresPage
 from serving.client import Client, RecsysClient
 from serving.clock import utc_now
-from serving.state.embedded import EmbeddedValkey
-from tests.serving.desk import Desk, opened
+from tests.serving.desk import Desk
 
 ANNA = Identifier(IdKind.USER, "anna")
 PHONE = Identifier(IdKind.VISITOR, "phone")
 NOW = utc_now().replace(microsecond=0)
-
-
-@pytest.fixture
-async def desk(valkey: EmbeddedValkey, tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened(valkey, tmp_path) as one:
-        yield one
-
-
-@pytest.fixture
-async def client(desk: Desk) -> AsyncIterator[Client]:
-    async with Client(desk.address, timeout_ms=10_000) as client:
-        yield client
 
 
 def did(kind: EventType, item: str) -> Event:

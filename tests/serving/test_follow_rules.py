@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import structlog
+
 from recsys.ids import ItemId
 from recsys.items import OfferUpdate
 from recsys.rules.rule import Rule, RuleKind
@@ -16,6 +18,7 @@ from serving.log.tail import LogTail
 from serving.log.writer import Writer
 from serving.snapshot import Snapshot
 from tests import shop
+from tests.serving.log.test_rules import spoil
 from tests.serving.test_follow import PLACEMENTS, PLAIN, Shelf
 
 IDA = Signature("ida", "a test")
@@ -55,6 +58,26 @@ async def test_rules_are_served_as_they_are_applied_and_removed(tmp_path: Path) 
     tops = [(await Shelf(one).listed())[0] for one in (first, ruled, free)]
     assert tops == ["bread", "tea", "bread"]
     assert ruled.pipelines is first.pipelines  # nothing is compiled anew for a rule
+
+
+async def test_rule_that_cannot_be_read_is_said_once_and_the_others_are_followed(
+    tmp_path: Path,
+) -> None:
+    log, follower = opened(tmp_path / "log.sqlite")
+    log.change_rules([TEA, replace(TEA, name="z", item="soap", position=2)], IDA)
+    spoil(tmp_path / "log.sqlite", "z")
+
+    with structlog.testing.capture_logs() as said:
+        await follower.overlaid(PLAIN)
+        log.change_items([OfferUpdate(ItemId("bread"), stock=0.0)])
+        followed = await next_of(follower)
+        await follower.overlaid(Snapshot.of(shop.bundle("v2"), PLACEMENTS))
+    await follower.close()
+
+    listed = await Shelf(followed).listed()
+    assert listed[0] == "tea"
+    assert "bread" not in listed
+    assert [one["rule"] for one in said if one["event"] == "rule set aside"] == ["z"]
 
 
 async def test_rules_hold_for_a_new_release_and_over_a_changed_catalog(tmp_path: Path) -> None:

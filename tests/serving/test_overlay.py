@@ -13,6 +13,7 @@ from recsys.catalog import Catalog
 from recsys.events import Position
 from recsys.ids import ItemId, Vocabulary
 from recsys.items import Attribute, Item
+from recsys.models.relations import Relations
 from serving.overlay import CatalogOverlay
 from tests import catalogs, shop
 from tests.serving.registers import NOON, Register
@@ -29,11 +30,7 @@ def trained(items: catalogs.Items, n_rows: int, position: int) -> ModelBundle:
         catalog=Catalog.of(vocabulary, known),
         factors=replace(whole.factors, items=whole.factors.items[:n_rows]),
         popularity=type(whole.popularity).of(whole.popularity.counts[:n_rows].copy()),
-        neighbors=type(whole.neighbors)(
-            np.zeros(n_rows + 1, dtype=np.int64),
-            whole.neighbors.rows[:0],
-            whole.neighbors.similarities[:0],
-        ),
+        relations=Relations.none(n_rows),
         repurchase=replace(whole.repurchase, repeat_rates=whole.repurchase.repeat_rates[:n_rows]),
     )
 

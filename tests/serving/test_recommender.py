@@ -11,17 +11,19 @@ from recsys.context import Contexts
 from recsys.customers import IdKind
 from recsys.errors import NotFound, NotReady, Unavailable
 from recsys.events import EventType
+from recsys.fill_report import FillReport
 from recsys.ids import ItemId
 from recsys.pipeline.pipeline import NamedFilter
 from recsys.pipeline.placement import parse_placements
 from recsys.predicates.errors import InvalidFilter
-from recsys.query import FillReport, Page, Query, Recommendation, Tier
+from recsys.query import Page, Query, Recommendation, Tier
 from recsys.state import UserState
 from serving.attribution import AttributionToken
 from serving.metrics import AnswerMetrics, Registry, totals
 from serving.recommender import Recommender, StateReader
 from serving.snapshot import Snapshot
-from serving.state.keys import Secret, StateKey, StateKeys
+from serving.state.errands import Errand, Found
+from serving.state.keys import ListKey, Secret, StateKey, StateKeys
 from serving.state.profiles import Known
 from tests import shop
 
@@ -41,7 +43,7 @@ class Shelf:
 class KnownStates:
     """A store that knows these users, notes each read, and can be told to wait.
 
-    refusing: users who refuse to be profiled.
+    refusing: users who refuse to be profiled. lists: that it keeps.
     """
 
     users: dict[str, UserState] = field(default_factory=dict)
@@ -49,9 +51,11 @@ class KnownStates:
     gate: Callable[[], None] | None = None
     incomplete: bool = False
     refusing: frozenset[str] = frozenset()
+    lists: dict[ListKey, bytes] = field(default_factory=dict)
 
-    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
+    async def find(self, keys: Sequence[Sequence[StateKey]], errand: Errand) -> Found:
         self.reads.append(len(keys))
+        self.lists |= dict(errand.kept)
         await asyncio.sleep(0)
         if self.gate:
             self.gate()
@@ -62,13 +66,14 @@ class KnownStates:
             for user, state in self.users.items()
         }
         stranger = Known(UserState.unknown(), personalise=True, email=False)
-        return [next((known[key] for key in one if key in known), stranger) for one in keys]
+        found = [next((known[key] for key in one if key in known), stranger) for one in keys]
+        return Found(found, {key: self.lists[key] for key in errand.wanted if key in self.lists})
 
 
 class UnreachableStates:
     incomplete = False
 
-    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
+    async def find(self, keys: Sequence[Sequence[StateKey]], errand: Errand) -> Found:
         raise Unavailable("no answer", reason="STATE_UNAVAILABLE")
 
 
@@ -290,8 +295,8 @@ async def test_query_that_fails_takes_none_of_its_batch_with_it() -> None:
 class BrokenStates:
     incomplete = False
 
-    async def known(self, keys: Sequence[Sequence[StateKey]]) -> Sequence[Known]:
-        return []  # against the protocol: an answer for each
+    async def find(self, keys: Sequence[Sequence[StateKey]], errand: Errand) -> Found:
+        return Found([], {})  # against the protocol: an answer for each
 
 
 async def test_fault_of_our_own_reaches_the_caller_and_leaves_nobody_waiting() -> None:

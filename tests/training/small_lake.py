@@ -95,7 +95,7 @@ def small_settings(*flags: str) -> TrainingSettings:
 def _event(position: int, line: Line) -> dict[str, object]:
     texts = ("currency", "channel", "attribution_token", "outlet", "query", "category")
     return {
-        **dict.fromkeys((*texts, "campaign_id"), ""),
+        **dict.fromkeys((*texts, "campaign_id", "market"), ""),
         "position": position,
         "day": line.time.date(),
         "time": line.time,

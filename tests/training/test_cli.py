@@ -2,12 +2,14 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from recsys.errors import InvalidInput
+from tests import shop as tiny
 from tests.training.small_lake import shop_lines, write_lake
 from training.cli import GATE_FAILED, INTERRUPTED, app
 
@@ -43,6 +45,24 @@ def test_a_first_training_run_prints_tables_verdict_and_what_is_next(shop: Path)
 
 def test_releases_of_an_empty_folder_say_how_to_make_one(tmp_path: Path) -> None:
     assert "`recsys train` makes one" in run(tmp_path, "releases").output
+
+
+def test_releases_show_each_judged_placement_in_a_narrow_terminal(tmp_path: Path) -> None:
+    judged = [f"placement_{number}" for number in range(12)]
+    bundle = tiny.bundle()
+    scores = {f"{name}_ndcg_at_10": 0.25 for name in judged}
+    blends: dict[str, dict[str, float]] = {name: {} for name in (*judged, "recently_viewed")}
+    manifest = replace(bundle.manifest, metrics=scores, blends=blends)
+    replace(bundle, manifest=manifest).save(tmp_path / "releases" / "v1")
+
+    told = RUNNER.invoke(
+        app, ["releases", "--data-folder", str(tmp_path)], env={"COLUMNS": "80"}
+    ).output
+
+    words = " ".join(told.replace("│", " ").split())
+    assert all(f"{name} .250" in words for name in judged)
+    assert "recently_viewed" not in words
+    assert max(map(len, told.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "promote", "rollback", "releases"])

@@ -63,6 +63,22 @@ def test_a_candidate_above_popularity_by_a_hair_passes_and_says_it_is_not_certai
     assert "not certain" in "\n".join(found.lines())
 
 
+def test_a_placement_without_popular_items_need_not_beat_them_and_the_words_say_so() -> None:
+    found = evaluation(over_popular=-0.01, low=-0.02)
+    (table,) = found.report.tables
+    alone, beside = (
+        replace(
+            found,
+            report=replace(found.report, tables=(replace(table, contributions=contributions),)),
+        )
+        for contributions in ({"alike": 1.0}, {"alike": 0.9, POPULAR: 0.1})
+    )
+
+    assert verdict(alone, None).passed
+    assert "something else" in "\n".join(verdict(alone, None).lines())
+    assert not verdict(beside, None).passed
+
+
 def test_the_same_recipe_on_newer_data_passes_without_a_comparison() -> None:
     assert verdict(evaluation(), CHAMPION).passed
 

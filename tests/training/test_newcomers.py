@@ -12,12 +12,18 @@ from recsys.assortment import Assortment
 from recsys.bundle import ModelBundle
 from recsys.evaluation.replay import cases_of
 from recsys.evaluation.splits import Split
-from recsys.pipeline.placement import NewcomersConfig, PlacementConfig, parse_placements
+from recsys.pipeline.placement import (
+    NewcomersConfig,
+    PlacementConfig,
+    Situation,
+    parse_placements,
+)
 from tests.training.small_lake import N_ITEMS, shop_lines, small_settings, write_lake
 from training.datasets.lake import read_dataset
 from training.evaluate import evaluate, replay
 from training.fit.interests import Customers
-from training.learn import Recipe, fit_models
+from training.learn import fit_models
+from training.recipe import Recipe
 from training.rehearse import windows_of
 
 HOME = parse_placements("""
@@ -74,7 +80,7 @@ def test_what_weights_are_chosen_from_holds_no_newcomers(
     trial: tuple[ModelBundle, Split],
 ) -> None:
     bundle, split = trial
-    cases = cases_of("home", HOME.situation, split, np.random.default_rng(1), most=50)
+    cases = cases_of("home", Situation.VISIT, split, np.random.default_rng(1), most=50)
 
     without, with_half = (replay(bundle, split, one, cases) for one in (HOME, HALF))
 

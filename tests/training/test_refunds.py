@@ -18,7 +18,8 @@ from tests.training.small_lake import START, Line, small_settings, write_lake
 from training.datasets.enough import check_enough
 from training.datasets.lake import Dataset, read_dataset
 from training.fit.interests import Customers
-from training.learn import Models, Recipe, fit_models
+from training.learn import Models, fit_models
+from training.recipe import Recipe
 
 DAY = timedelta(days=1)
 
@@ -64,7 +65,7 @@ def test_what_was_given_back_makes_no_item_popular_near_or_bought_again(tmp_path
 
     assert models.popularity.counts[0] > 0
     assert models.popularity.counts[1] == 0
-    assert len(models.neighbors.rows) == 0
+    assert len(models.relations.together.rows) == 0
     assert models.repurchase.repeat_rates[1] == models.repurchase.repeat_rates[2]
 
 

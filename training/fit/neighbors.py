@@ -1,56 +1,42 @@
-"""Item-item neighbours from baskets, by `implicit`."""
+"""From a table of what stands where to the nearest neighbours of each item, by `implicit`."""
 
 from __future__ import annotations
 
 import numpy as np
-from implicit.nearest_neighbours import ItemItemRecommender, normalize, tfidf_weight
+from implicit.nearest_neighbours import ItemItemRecommender
 from scipy.sparse import csr_matrix
 
-from recsys.arrays import frozen, keys_of, offsets_of, owners, owners_of, rows_of
-from recsys.events import EventType
-from recsys.interactions import Interactions
+from recsys.arrays import frozen, offsets_of, owners, places_within
 from recsys.models.neighbors import NeighborModel
 
 
-def fit_neighbors(interactions: Interactions, *, k: int, threads: int = 0) -> NeighborModel:
-    """Return the `k` items most often in one basket with each item, by TF-IDF and cosine.
+def neighbors_of(table: csr_matrix, k: int, threads: int = 0) -> NeighborModel:
+    """Return the `k` items of greatest inner product with each item; nobody is their own.
 
-    An item is no neighbour of itself.
+    table: (n_items, n_groups), what each item is worth in each group.
     """
-    bought = interactions.of_kind(EventType.PURCHASE)
-    _, baskets = np.unique(bought.baskets, return_inverse=True)
-    table = csr_matrix(
-        (np.ones(len(bought)), (bought.items, baskets)),
-        shape=(bought.n_items, int(baskets.max(initial=-1)) + 1),
-    )
-    table.sum_duplicates()
-    table.data[:] = 1.0  # once a basket, however many pieces
-    sizes = np.bincount(table.indices, minlength=table.shape[1])
-    table = table[:, sizes + 1 < bought.n_items]  # what holds everything tells nothing
-    weighted = normalize(tfidf_weight(table)).T.tocsr()
-    trainer = ItemItemRecommender(K=k + 1, num_threads=threads)  # an item is nearest to itself
-    trainer.fit(weighted, show_progress=False)
-    return _nearest(trainer.similarity, k)
+    if not table.nnz:
+        return NeighborModel.empty(table.shape[0])
+    trainer = ItemItemRecommender(K=k + 1, num_threads=threads)  # an item may be nearest to itself
+    trainer.fit(table.T.tocsr(), show_progress=False)
+    return nearest_of(trainer.similarity, k)
 
 
-def _nearest(similar: csr_matrix, k: int) -> NeighborModel:
-    """Return the similarities of each row to its `k` nearest others, by row.
+def nearest_of(similar: csr_matrix, k: int) -> NeighborModel:
+    """Return each row's `k` greatest similarities above 0 to others, in order of their rows.
 
-    similar: (n_items, n_items), at most k + 1 a row, itself among them as a rule.
+    similar: (n_items, n_items). Ties go to the lower row.
     """
+    similar.sort_indices()
     items = owners(similar.indptr.astype(np.int64))
     others = (items != similar.indices) & (similar.data > 0)
-    keys, order = np.unique(keys_of(items[others], similar.indices[others]), return_index=True)
-    items, rows, found = owners_of(keys), rows_of(keys), similar.data[others][order]
+    items, rows = items[others], similar.indices[others].astype(np.int32)
+    found = similar.data[others].astype(np.float32)
     counts = np.bincount(items, minlength=similar.shape[0])
+    crowded = np.flatnonzero((counts > k)[items])
     kept = np.ones(len(rows), dtype=np.bool_)
-    offsets = offsets_of(counts)
-    for item in np.flatnonzero(counts > k).tolist():  # those of which itself was not among k + 1
-        own = slice(offsets[item], offsets[item + 1])
-        kept[own] = found[own] > found[own].min()
-        kept[own][np.flatnonzero(~kept[own])[: k - int(kept[own].sum())]] = True
+    order = crowded[np.lexsort((rows[crowded], -found[crowded], items[crowded]))]
+    kept[order[places_within(items[order]) >= k]] = False
     return NeighborModel(
-        frozen(offsets_of(np.bincount(items[kept], minlength=similar.shape[0]))),
-        frozen(rows[kept]),
-        frozen(found[kept].astype(np.float32)),
+        frozen(offsets_of(np.minimum(counts, k))), frozen(rows[kept]), frozen(found[kept])
     )

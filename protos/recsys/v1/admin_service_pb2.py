@@ -26,51 +26,51 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from protos.recsys.v1 import recommendation_service_pb2 as protos_dot_recsys_dot_v1_dot_recommendation__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/recsys/v1/admin_service.proto\x12\trecsys.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a-protos/recsys/v1/recommendation_service.proto\"=\n\nRuleAmount\x12\x14\n\nitem_count\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05share\x18\x02 \x01(\x01H\x00\x42\x08\n\x06\x61mount\"\xff\x02\n\x04Rule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.recsys.v1.RuleKind\x12\r\n\x05items\x18\x03 \x01(\t\x12\x12\n\nplacements\x18\x04 \x03(\t\x12\x10\n\x08\x61udience\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08priority\x18\x08 \x01(\x05\x12\x10\n\x08\x64isabled\x18\t \x01(\x08\x12\x0e\n\x06\x66\x61\x63tor\x18\n \x01(\x01\x12\x0f\n\x07item_id\x18\x0b \x01(\t\x12\x10\n\x08position\x18\x0c \x01(\x05\x12\'\n\x08\x61t_least\x18\r \x01(\x0b\x32\x15.recsys.v1.RuleAmount\x12&\n\x07\x61t_most\x18\x0e \x01(\x0b\x32\x15.recsys.v1.RuleAmount\x12\x0b\n\x03per\x18\x0f \x01(\t\"\xab\x01\n\x0bRuleVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x1d\n\x04rule\x18\x03 \x01(\x0b\x32\x0f.recsys.v1.Rule\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clog_position\x18\x07 \x01(\x03\"U\n\x0cRuleConflict\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.recsys.v1.RuleConflictKind\x12\r\n\x05rules\x18\x02 \x03(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"9\n\x10ListRulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x11ListRulesResponse\x12%\n\x05rules\x18\x01 \x03(\x0b\x32\x16.recsys.v1.RuleVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x11\x41pplyRulesRequest\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.recsys.v1.Rule\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x80\x01\n\x12\x41pplyRulesResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x03(\t\x12\x17\n\x0funchanged_count\x18\x02 \x01(\x05\x12*\n\tconflicts\x18\x03 \x03(\x0b\x32\x17.recsys.v1.RuleConflict\x12\x14\n\x0clog_position\x18\x04 \x01(\x03\"A\n\x11RemoveRuleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"*\n\x12RemoveRuleResponse\x12\x14\n\x0clog_position\x18\x01 \x01(\x03\"%\n\x15GetRuleHistoryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x16GetRuleHistoryResponse\x12(\n\x08versions\x18\x01 \x03(\x0b\x32\x16.recsys.v1.RuleVersion\"m\n\x13PreviewRulesRequest\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.recsys.v1.Rule\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x10\n\x08user_ids\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"@\n\x14PreviewRulesResponse\x12(\n\x08previews\x18\x01 \x03(\x0b\x32\x16.recsys.v1.RulePreview\"\x8a\x01\n\x0bRulePreview\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12,\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1c.recsys.v1.RecommendResponse\x12+\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1c.recsys.v1.RecommendResponse\x12\x0f\n\x07\x63hanges\x18\x04 \x03(\t\"3\n\x11\x43heckRulesRequest\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.recsys.v1.Rule\"@\n\x12\x43heckRulesResponse\x12*\n\tconflicts\x18\x01 \x03(\x0b\x32\x17.recsys.v1.RuleConflict*\x8d\x01\n\x08RuleKind\x12\x19\n\x15RULE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11RULE_KIND_EXCLUDE\x10\x01\x12\x13\n\x0fRULE_KIND_BOOST\x10\x02\x12\x12\n\x0eRULE_KIND_BURY\x10\x03\x12\x11\n\rRULE_KIND_PIN\x10\x04\x12\x13\n\x0fRULE_KIND_QUOTA\x10\x05*\xc0\x02\n\x10RuleConflictKind\x12\"\n\x1eRULE_CONFLICT_KIND_UNSPECIFIED\x10\x00\x12$\n RULE_CONFLICT_KIND_SAME_POSITION\x10\x01\x12#\n\x1fRULE_CONFLICT_KIND_PIN_EXCLUDED\x10\x02\x12&\n\"RULE_CONFLICT_KIND_QUOTAS_TOO_HIGH\x10\x03\x12&\n\"RULE_CONFLICT_KIND_MATCHES_NOTHING\x10\x04\x12#\n\x1fRULE_CONFLICT_KIND_NOT_ANSWERED\x10\x05\x12\x1e\n\x1aRULE_CONFLICT_KIND_EXPIRED\x10\x06\x12(\n$RULE_CONFLICT_KIND_UNKNOWN_PLACEMENT\x10\x07\x32\xdf\x03\n\x0c\x41\x64minService\x12\x46\n\tListRules\x12\x1b.recsys.v1.ListRulesRequest\x1a\x1c.recsys.v1.ListRulesResponse\x12I\n\nApplyRules\x12\x1c.recsys.v1.ApplyRulesRequest\x1a\x1d.recsys.v1.ApplyRulesResponse\x12I\n\nRemoveRule\x12\x1c.recsys.v1.RemoveRuleRequest\x1a\x1d.recsys.v1.RemoveRuleResponse\x12U\n\x0eGetRuleHistory\x12 .recsys.v1.GetRuleHistoryRequest\x1a!.recsys.v1.GetRuleHistoryResponse\x12O\n\x0cPreviewRules\x12\x1e.recsys.v1.PreviewRulesRequest\x1a\x1f.recsys.v1.PreviewRulesResponse\x12I\n\nCheckRules\x12\x1c.recsys.v1.CheckRulesRequest\x1a\x1d.recsys.v1.CheckRulesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$protos/recsys/v1/admin_service.proto\x12\trecsys.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a-protos/recsys/v1/recommendation_service.proto\"=\n\nRuleAmount\x12\x14\n\nitem_count\x18\x01 \x01(\x05H\x00\x12\x0f\n\x05share\x18\x02 \x01(\x01H\x00\x42\x08\n\x06\x61mount\"\xff\x02\n\x04Rule\x12\x0c\n\x04name\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.recsys.v1.RuleKind\x12\r\n\x05items\x18\x03 \x01(\t\x12\x12\n\nplacements\x18\x04 \x03(\t\x12\x10\n\x08\x61udience\x18\x05 \x01(\t\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08priority\x18\x08 \x01(\x05\x12\x10\n\x08\x64isabled\x18\t \x01(\x08\x12\x0e\n\x06\x66\x61\x63tor\x18\n \x01(\x01\x12\x0f\n\x07item_id\x18\x0b \x01(\t\x12\x10\n\x08position\x18\x0c \x01(\x05\x12\'\n\x08\x61t_least\x18\r \x01(\x0b\x32\x15.recsys.v1.RuleAmount\x12&\n\x07\x61t_most\x18\x0e \x01(\x0b\x32\x15.recsys.v1.RuleAmount\x12\x0b\n\x03per\x18\x0f \x01(\t\"\xbf\x01\n\x0bRuleVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x1d\n\x04rule\x18\x03 \x01(\x0b\x32\x0f.recsys.v1.Rule\x12\x0e\n\x06\x61uthor\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0clog_position\x18\x07 \x01(\x03\x12\x12\n\nunreadable\x18\x08 \x01(\t\"U\n\x0cRuleConflict\x12)\n\x04kind\x18\x01 \x01(\x0e\x32\x1b.recsys.v1.RuleConflictKind\x12\r\n\x05rules\x18\x02 \x03(\t\x12\x0b\n\x03why\x18\x03 \x01(\t\"9\n\x10ListRulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"S\n\x11ListRulesResponse\x12%\n\x05rules\x18\x01 \x03(\x0b\x32\x16.recsys.v1.RuleVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x11\x41pplyRulesRequest\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.recsys.v1.Rule\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x80\x01\n\x12\x41pplyRulesResponse\x12\x0f\n\x07\x63hanged\x18\x01 \x03(\t\x12\x17\n\x0funchanged_count\x18\x02 \x01(\x05\x12*\n\tconflicts\x18\x03 \x03(\x0b\x32\x17.recsys.v1.RuleConflict\x12\x14\n\x0clog_position\x18\x04 \x01(\x03\"A\n\x11RemoveRuleRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x61uthor\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"*\n\x12RemoveRuleResponse\x12\x14\n\x0clog_position\x18\x01 \x01(\x03\"%\n\x15GetRuleHistoryRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x16GetRuleHistoryResponse\x12(\n\x08versions\x18\x01 \x03(\x0b\x32\x16.recsys.v1.RuleVersion\"m\n\x13PreviewRulesRequest\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.recsys.v1.Rule\x12\x11\n\tplacement\x18\x02 \x01(\t\x12\x10\n\x08user_ids\x18\x03 \x03(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\"@\n\x14PreviewRulesResponse\x12(\n\x08previews\x18\x01 \x03(\x0b\x32\x16.recsys.v1.RulePreview\"\x8a\x01\n\x0bRulePreview\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12,\n\x06\x62\x65\x66ore\x18\x02 \x01(\x0b\x32\x1c.recsys.v1.RecommendResponse\x12+\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1c.recsys.v1.RecommendResponse\x12\x0f\n\x07\x63hanges\x18\x04 \x03(\t\"3\n\x11\x43heckRulesRequest\x12\x1e\n\x05rules\x18\x01 \x03(\x0b\x32\x0f.recsys.v1.Rule\"@\n\x12\x43heckRulesResponse\x12*\n\tconflicts\x18\x01 \x03(\x0b\x32\x17.recsys.v1.RuleConflict*\x8d\x01\n\x08RuleKind\x12\x19\n\x15RULE_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11RULE_KIND_EXCLUDE\x10\x01\x12\x13\n\x0fRULE_KIND_BOOST\x10\x02\x12\x12\n\x0eRULE_KIND_BURY\x10\x03\x12\x11\n\rRULE_KIND_PIN\x10\x04\x12\x13\n\x0fRULE_KIND_QUOTA\x10\x05*\xe3\x02\n\x10RuleConflictKind\x12\"\n\x1eRULE_CONFLICT_KIND_UNSPECIFIED\x10\x00\x12$\n RULE_CONFLICT_KIND_SAME_POSITION\x10\x01\x12#\n\x1fRULE_CONFLICT_KIND_PIN_EXCLUDED\x10\x02\x12&\n\"RULE_CONFLICT_KIND_QUOTAS_TOO_HIGH\x10\x03\x12&\n\"RULE_CONFLICT_KIND_MATCHES_NOTHING\x10\x04\x12#\n\x1fRULE_CONFLICT_KIND_NOT_ANSWERED\x10\x05\x12\x1e\n\x1aRULE_CONFLICT_KIND_EXPIRED\x10\x06\x12(\n$RULE_CONFLICT_KIND_UNKNOWN_PLACEMENT\x10\x07\x12!\n\x1dRULE_CONFLICT_KIND_UNREADABLE\x10\x08\x32\xdf\x03\n\x0c\x41\x64minService\x12\x46\n\tListRules\x12\x1b.recsys.v1.ListRulesRequest\x1a\x1c.recsys.v1.ListRulesResponse\x12I\n\nApplyRules\x12\x1c.recsys.v1.ApplyRulesRequest\x1a\x1d.recsys.v1.ApplyRulesResponse\x12I\n\nRemoveRule\x12\x1c.recsys.v1.RemoveRuleRequest\x1a\x1d.recsys.v1.RemoveRuleResponse\x12U\n\x0eGetRuleHistory\x12 .recsys.v1.GetRuleHistoryRequest\x1a!.recsys.v1.GetRuleHistoryResponse\x12O\n\x0cPreviewRules\x12\x1e.recsys.v1.PreviewRulesRequest\x1a\x1f.recsys.v1.PreviewRulesResponse\x12I\n\nCheckRules\x12\x1c.recsys.v1.CheckRulesRequest\x1a\x1d.recsys.v1.CheckRulesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.recsys.v1.admin_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RULEKIND']._serialized_start=1880
-  _globals['_RULEKIND']._serialized_end=2021
-  _globals['_RULECONFLICTKIND']._serialized_start=2024
-  _globals['_RULECONFLICTKIND']._serialized_end=2344
+  _globals['_RULEKIND']._serialized_start=1900
+  _globals['_RULEKIND']._serialized_end=2041
+  _globals['_RULECONFLICTKIND']._serialized_start=2044
+  _globals['_RULECONFLICTKIND']._serialized_end=2399
   _globals['_RULEAMOUNT']._serialized_start=131
   _globals['_RULEAMOUNT']._serialized_end=192
   _globals['_RULE']._serialized_start=195
   _globals['_RULE']._serialized_end=578
   _globals['_RULEVERSION']._serialized_start=581
-  _globals['_RULEVERSION']._serialized_end=752
-  _globals['_RULECONFLICT']._serialized_start=754
-  _globals['_RULECONFLICT']._serialized_end=839
-  _globals['_LISTRULESREQUEST']._serialized_start=841
-  _globals['_LISTRULESREQUEST']._serialized_end=898
-  _globals['_LISTRULESRESPONSE']._serialized_start=900
-  _globals['_LISTRULESRESPONSE']._serialized_end=983
-  _globals['_APPLYRULESREQUEST']._serialized_start=985
-  _globals['_APPLYRULESREQUEST']._serialized_end=1091
-  _globals['_APPLYRULESRESPONSE']._serialized_start=1094
-  _globals['_APPLYRULESRESPONSE']._serialized_end=1222
-  _globals['_REMOVERULEREQUEST']._serialized_start=1224
-  _globals['_REMOVERULEREQUEST']._serialized_end=1289
-  _globals['_REMOVERULERESPONSE']._serialized_start=1291
-  _globals['_REMOVERULERESPONSE']._serialized_end=1333
-  _globals['_GETRULEHISTORYREQUEST']._serialized_start=1335
-  _globals['_GETRULEHISTORYREQUEST']._serialized_end=1372
-  _globals['_GETRULEHISTORYRESPONSE']._serialized_start=1374
-  _globals['_GETRULEHISTORYRESPONSE']._serialized_end=1440
-  _globals['_PREVIEWRULESREQUEST']._serialized_start=1442
-  _globals['_PREVIEWRULESREQUEST']._serialized_end=1551
-  _globals['_PREVIEWRULESRESPONSE']._serialized_start=1553
-  _globals['_PREVIEWRULESRESPONSE']._serialized_end=1617
-  _globals['_RULEPREVIEW']._serialized_start=1620
-  _globals['_RULEPREVIEW']._serialized_end=1758
-  _globals['_CHECKRULESREQUEST']._serialized_start=1760
-  _globals['_CHECKRULESREQUEST']._serialized_end=1811
-  _globals['_CHECKRULESRESPONSE']._serialized_start=1813
-  _globals['_CHECKRULESRESPONSE']._serialized_end=1877
-  _globals['_ADMINSERVICE']._serialized_start=2347
-  _globals['_ADMINSERVICE']._serialized_end=2826
+  _globals['_RULEVERSION']._serialized_end=772
+  _globals['_RULECONFLICT']._serialized_start=774
+  _globals['_RULECONFLICT']._serialized_end=859
+  _globals['_LISTRULESREQUEST']._serialized_start=861
+  _globals['_LISTRULESREQUEST']._serialized_end=918
+  _globals['_LISTRULESRESPONSE']._serialized_start=920
+  _globals['_LISTRULESRESPONSE']._serialized_end=1003
+  _globals['_APPLYRULESREQUEST']._serialized_start=1005
+  _globals['_APPLYRULESREQUEST']._serialized_end=1111
+  _globals['_APPLYRULESRESPONSE']._serialized_start=1114
+  _globals['_APPLYRULESRESPONSE']._serialized_end=1242
+  _globals['_REMOVERULEREQUEST']._serialized_start=1244
+  _globals['_REMOVERULEREQUEST']._serialized_end=1309
+  _globals['_REMOVERULERESPONSE']._serialized_start=1311
+  _globals['_REMOVERULERESPONSE']._serialized_end=1353
+  _globals['_GETRULEHISTORYREQUEST']._serialized_start=1355
+  _globals['_GETRULEHISTORYREQUEST']._serialized_end=1392
+  _globals['_GETRULEHISTORYRESPONSE']._serialized_start=1394
+  _globals['_GETRULEHISTORYRESPONSE']._serialized_end=1460
+  _globals['_PREVIEWRULESREQUEST']._serialized_start=1462
+  _globals['_PREVIEWRULESREQUEST']._serialized_end=1571
+  _globals['_PREVIEWRULESRESPONSE']._serialized_start=1573
+  _globals['_PREVIEWRULESRESPONSE']._serialized_end=1637
+  _globals['_RULEPREVIEW']._serialized_start=1640
+  _globals['_RULEPREVIEW']._serialized_end=1778
+  _globals['_CHECKRULESREQUEST']._serialized_start=1780
+  _globals['_CHECKRULESREQUEST']._serialized_end=1831
+  _globals['_CHECKRULESRESPONSE']._serialized_start=1833
+  _globals['_CHECKRULESRESPONSE']._serialized_end=1897
+  _globals['_ADMINSERVICE']._serialized_start=2402
+  _globals['_ADMINSERVICE']._serialized_end=2881
 # @@protoc_insertion_point(module_scope)

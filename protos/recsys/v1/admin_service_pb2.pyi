@@ -79,6 +79,8 @@ class _RuleConflictKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rule
     """The time of the rule is over."""
     RULE_CONFLICT_KIND_UNKNOWN_PLACEMENT: _RuleConflictKind.ValueType  # 7
     """The rule names a placement that is not configured."""
+    RULE_CONFLICT_KIND_UNREADABLE: _RuleConflictKind.ValueType  # 8
+    """The server cannot read the rule, which is not in force: apply it anew, or remove it."""
 
 class RuleConflictKind(_RuleConflictKind, metaclass=_RuleConflictKindEnumTypeWrapper):
     """Says what is wrong with some rules."""
@@ -99,6 +101,8 @@ RULE_CONFLICT_KIND_EXPIRED: RuleConflictKind.ValueType  # 6
 """The time of the rule is over."""
 RULE_CONFLICT_KIND_UNKNOWN_PLACEMENT: RuleConflictKind.ValueType  # 7
 """The rule names a placement that is not configured."""
+RULE_CONFLICT_KIND_UNREADABLE: RuleConflictKind.ValueType  # 8
+"""The server cannot read the rule, which is not in force: apply it anew, or remove it."""
 Global___RuleConflictKind: _TypeAlias = RuleConflictKind  # noqa: Y015
 
 @_typing.final
@@ -240,6 +244,7 @@ class RuleVersion(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     TIME_FIELD_NUMBER: _builtins.int
     LOG_POSITION_FIELD_NUMBER: _builtins.int
+    UNREADABLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. Name of the rule."""
     version: _builtins.int
@@ -250,6 +255,10 @@ class RuleVersion(_message.Message):
     """Output only. Why."""
     log_position: _builtins.int
     """Output only. Position of the change in the log."""
+    unreadable: _builtins.str
+    """Output only. Why this server cannot read what the rule says, which is then not in force and
+    unset here; empty where it can.
+    """
     @_builtins.property
     def rule(self) -> Global___Rule:
         """Output only. What the rule says; unset where this version removed it."""
@@ -268,10 +277,11 @@ class RuleVersion(_message.Message):
         reason: _builtins.str = ...,
         time: _timestamp_pb2.Timestamp | None = ...,
         log_position: _builtins.int = ...,
+        unreadable: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rule", b"rule", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "log_position", b"log_position", "name", b"name", "reason", b"reason", "rule", b"rule", "time", b"time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author", b"author", "log_position", b"log_position", "name", b"name", "reason", b"reason", "rule", b"rule", "time", b"time", "unreadable", b"unreadable", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -232,6 +232,7 @@ class Event(_message.Message):
     CAMPAIGN_ID_FIELD_NUMBER: _builtins.int
     USER_AGENT_FIELD_NUMBER: _builtins.int
     ROBOT_FIELD_NUMBER: _builtins.int
+    MARKET_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Required. The shop's id of the event; a second event of the same id does not count."""
     type: Global___EventType.ValueType
@@ -282,6 +283,10 @@ class Event(_message.Message):
     """
     robot: _builtins.bool
     """Optional. Whether the shop itself knows that a robot did it."""
+    market: _builtins.str
+    """Optional. The market it was done in, by the name that requests and offers give it, such as `DE`;
+    at most 32 bytes. What is wanted lately, and what is popular, is counted by market.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """Optional. When it was done, from 1971 on; it counts to 1/256 of a second. Unset means the
@@ -312,10 +317,11 @@ class Event(_message.Message):
         campaign_id: _builtins.str = ...,
         user_agent: _builtins.str = ...,
         robot: _builtins.bool = ...,
+        market: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_rating", b"_rating", "price", b"price", "rating", b"rating", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_rating", b"_rating", "attribution_token", b"attribution_token", "campaign_id", b"campaign_id", "category", b"category", "channel", b"channel", "currency", b"currency", "event_id", b"event_id", "item_id", b"item_id", "order_id", b"order_id", "outlet", b"outlet", "price", b"price", "quantity", b"quantity", "query", b"query", "rating", b"rating", "robot", b"robot", "session_id", b"session_id", "time", b"time", "type", b"type", "user_agent", b"user_agent", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_rating", b"_rating", "attribution_token", b"attribution_token", "campaign_id", b"campaign_id", "category", b"category", "channel", b"channel", "currency", b"currency", "event_id", b"event_id", "item_id", b"item_id", "market", b"market", "order_id", b"order_id", "outlet", b"outlet", "price", b"price", "quantity", b"quantity", "query", b"query", "rating", b"rating", "robot", b"robot", "session_id", b"session_id", "time", b"time", "type", b"type", "user_agent", b"user_agent", "user_id", b"user_id", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015

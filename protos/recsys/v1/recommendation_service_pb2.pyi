@@ -97,6 +97,10 @@ class _TierEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Tier.ValueType],
     """This session's events or the seed items alone."""
     TIER_POPULAR: _Tier.ValueType  # 3
     """Nothing about the asker: what everybody buys."""
+    TIER_SEGMENT: _Tier.ValueType  # 4
+    """Nothing about the asker but where they are: what is wanted in their market, or on the page that
+    the list is for, such as that of a category.
+    """
 
 class Tier(_Tier, metaclass=_TierEnumTypeWrapper):
     """Says how much about the asker an answer rests on."""
@@ -111,6 +115,10 @@ TIER_SESSION: Tier.ValueType  # 2
 """This session's events or the seed items alone."""
 TIER_POPULAR: Tier.ValueType  # 3
 """Nothing about the asker: what everybody buys."""
+TIER_SEGMENT: Tier.ValueType  # 4
+"""Nothing about the asker but where they are: what is wanted in their market, or on the page that
+the list is for, such as that of a category.
+"""
 Global___Tier: _TypeAlias = Tier  # noqa: Y015
 
 class _ReasonCode:
@@ -126,7 +134,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_SEEN_BEFORE: _ReasonCode.ValueType  # 2
     """The asker looked at the item before."""
     REASON_CODE_SIMILAR_TO_SEED: _ReasonCode.ValueType  # 3
-    """The item goes with the seed items of the request."""
+    """The item is like the anchor, which is at hand: a seed item of the request, or one in the cart."""
     REASON_CODE_SIMILAR_TO_HISTORY: _ReasonCode.ValueType  # 4
     """The item goes with single items of the asker's history."""
     REASON_CODE_LIKE_YOUR_TASTE: _ReasonCode.ValueType  # 5
@@ -145,6 +153,14 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """The shop put the item there by a rule."""
     REASON_CODE_FALLBACK: _ReasonCode.ValueType  # 12
     """The placement found too little, and the item fills its list up."""
+    REASON_CODE_BOUGHT_TOGETHER: _ReasonCode.ValueType  # 13
+    """Customers often buy the item together with the anchor, which is at hand."""
+    REASON_CODE_ALSO_VIEWED: _ReasonCode.ValueType  # 14
+    """Customers who looked at the anchor, which is at hand, looked at the item as well."""
+    REASON_CODE_LEFT_IN_CART: _ReasonCode.ValueType  # 15
+    """The asker put the item into the cart, and neither took it out nor bought it since."""
+    REASON_CODE_MATCHES_SEARCH: _ReasonCode.ValueType  # 16
+    """The item has words of what was searched for."""
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Says as data why an item is in a list."""
@@ -156,7 +172,7 @@ REASON_CODE_BOUGHT_BEFORE: ReasonCode.ValueType  # 1
 REASON_CODE_SEEN_BEFORE: ReasonCode.ValueType  # 2
 """The asker looked at the item before."""
 REASON_CODE_SIMILAR_TO_SEED: ReasonCode.ValueType  # 3
-"""The item goes with the seed items of the request."""
+"""The item is like the anchor, which is at hand: a seed item of the request, or one in the cart."""
 REASON_CODE_SIMILAR_TO_HISTORY: ReasonCode.ValueType  # 4
 """The item goes with single items of the asker's history."""
 REASON_CODE_LIKE_YOUR_TASTE: ReasonCode.ValueType  # 5
@@ -175,6 +191,14 @@ REASON_CODE_PICKED: ReasonCode.ValueType  # 11
 """The shop put the item there by a rule."""
 REASON_CODE_FALLBACK: ReasonCode.ValueType  # 12
 """The placement found too little, and the item fills its list up."""
+REASON_CODE_BOUGHT_TOGETHER: ReasonCode.ValueType  # 13
+"""Customers often buy the item together with the anchor, which is at hand."""
+REASON_CODE_ALSO_VIEWED: ReasonCode.ValueType  # 14
+"""Customers who looked at the anchor, which is at hand, looked at the item as well."""
+REASON_CODE_LEFT_IN_CART: ReasonCode.ValueType  # 15
+"""The asker put the item into the cart, and neither took it out nor bought it since."""
+REASON_CODE_MATCHES_SEARCH: ReasonCode.ValueType  # 16
+"""The item has words of what was searched for."""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 class _DegradedReason:
@@ -191,6 +215,14 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     """The store of customer state lacks events that were acknowledged: it was emptied and is being
     filled again, or takes no more for now. The answer rests on what it has.
     """
+    DEGRADED_REASON_NO_RELEASE: _DegradedReason.ValueType  # 3
+    """There is no model yet, or none that can be served: the lists are made of the catalog alone, what
+    the shop has newest first.
+    """
+    DEGRADED_REASON_DEADLINE: _DegradedReason.ValueType  # 4
+    """The deadline of the call left no time for more: the lists are made of popular items alone, for
+    nobody in particular, and obey all filters and rules.
+    """
 
 class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
     """Says why an answer rests on less than is known."""
@@ -202,6 +234,14 @@ DEGRADED_REASON_STATE_UNAVAILABLE: DegradedReason.ValueType  # 1
 DEGRADED_REASON_STATE_BEHIND: DegradedReason.ValueType  # 2
 """The store of customer state lacks events that were acknowledged: it was emptied and is being
 filled again, or takes no more for now. The answer rests on what it has.
+"""
+DEGRADED_REASON_NO_RELEASE: DegradedReason.ValueType  # 3
+"""There is no model yet, or none that can be served: the lists are made of the catalog alone, what
+the shop has newest first.
+"""
+DEGRADED_REASON_DEADLINE: DegradedReason.ValueType  # 4
+"""The deadline of the call left no time for more: the lists are made of popular items alone, for
+nobody in particular, and obey all filters and rules.
 """
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
@@ -344,6 +384,8 @@ class RecommendRequest(_message.Message):
     DIVERSITY_FIELD_NUMBER: _builtins.int
     ROTATION_RATE_FIELD_NUMBER: _builtins.int
     MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
+    CANDIDATE_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    CONTINUE_FROM_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Required. Name of a configured placement, such as `home`; at most 128 bytes."""
     user_id: _builtins.str
@@ -397,6 +439,13 @@ class RecommendRequest(_message.Message):
     """Optional. Share of the best item's relevance that each item has to reach, 0 to 1; unset means
     the placement's own. The list is shorter where too few reach it.
     """
+    continue_from: _builtins.str
+    """Optional. The `attribution_token` of an earlier answer, for a list that goes on from it: it holds
+    no item of that list, nor of those that one went on from, until nothing is left. Its own token
+    goes on in turn. A list is known for 30 minutes (the server's setting); then, or where the store
+    of customer state is away, the list begins anew, and `continued` says so. What is no token is
+    INVALID_ARGUMENT.
+    """
     @_builtins.property
     def seed_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Items the list should relate to: the product on the page. At most 50.
@@ -420,6 +469,13 @@ class RecommendRequest(_message.Message):
         """Optional. Fields of the catalog to give with each item: `title`, `url`, `image_url`,
         `category`, `brand`, `price`, `list_price`, and others that filters know, attributes among
         them; at most 30. An unknown name is INVALID_ARGUMENT.
+        """
+
+    @_builtins.property
+    def candidate_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items the list is to be chosen from, and ranked: it holds those of them that may be
+        shown, best first, and no others. At most 500; a `page_size` of 0 then means as many. Unknown ids
+        are ignored and come back in `missing_ids`. None means the whole catalog.
         """
 
     def __init__(
@@ -446,10 +502,12 @@ class RecommendRequest(_message.Message):
         diversity: _builtins.float | None = ...,
         rotation_rate: _builtins.float | None = ...,
         min_relevance: _builtins.float | None = ...,
+        candidate_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        continue_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "diversity", b"diversity", "min_relevance", b"min_relevance", "rotation_rate", b"rotation_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "item_fields", b"item_fields", "language", b"language", "market", b"market", "min_relevance", b"min_relevance", "page_size", b"page_size", "page_type", b"page_type", "placement", b"placement", "rotation_rate", b"rotation_rate", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "validate_only", b"validate_only", "visitor_id", b"visitor_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "candidate_item_ids", b"candidate_item_ids", "cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "continue_from", b"continue_from", "device", b"device", "diversity", b"diversity", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "item_fields", b"item_fields", "language", b"language", "market", b"market", "min_relevance", b"min_relevance", "page_size", b"page_size", "page_type", b"page_type", "placement", b"placement", "rotation_rate", b"rotation_rate", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "validate_only", b"validate_only", "visitor_id", b"visitor_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
@@ -465,6 +523,217 @@ class RecommendRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rotation_rate) -> _WhichOneofReturnType__rotation_rate | None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
+
+@_typing.final
+class RecommendGroupsRequest(_message.Message):
+    """Asks for what groups of items suit one user best.
+
+    Whoever asks is named as in RecommendRequest.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    ITEMS_PER_GROUP_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    VISITOR_ID_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    SEED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    MARKET_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_TYPE_FIELD_NUMBER: _builtins.int
+    CART_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    SEARCH_QUERY_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    LANGUAGE_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    placement: _builtins.str
+    """Required. Name of a configured placement, such as `home`, whose list is put into groups; at most
+    128 bytes.
+    """
+    group_by: _builtins.str
+    """Required. The field of items to group by: `category`, `brand`, or any attribute that is a text."""
+    level: _builtins.int
+    """Optional. How many names of a category's path make a group, from the root: 1 groups
+    `Grocery > Bread` under `Grocery`. 0 means the whole path; for `category` alone, at most 20.
+    """
+    page_size: _builtins.int
+    """Optional. Most groups to return: 0 means 10, above 100 means 100, negative is INVALID_ARGUMENT."""
+    items_per_group: _builtins.int
+    """Optional. Most items of each group: 0 means 3, above 50 means 50, negative is INVALID_ARGUMENT."""
+    user_id: _builtins.str
+    """Optional. The shop's id of the user; empty for a visitor not known."""
+    visitor_id: _builtins.str
+    """Optional. The shop's id of the browser or device, the same over several sessions."""
+    session_id: _builtins.str
+    """Optional. The shop's id of this visit."""
+    market: _builtins.str
+    """Optional. The shop's own name of the market the answer is for, such as `DE`."""
+    filter: _builtins.str
+    """Optional. What items have to be, as in RecommendRequest."""
+    page_type: Global___PageType.ValueType
+    """Optional. The kind of page."""
+    category: _builtins.str
+    """Optional. Path of the category on the page, such as `Grocery > Bread`; at most 1,000 characters."""
+    search_query: _builtins.str
+    """Optional. What the customer searched for; at most 500 characters."""
+    channel: _event_service_pb2.Channel.ValueType
+    """Optional. Where the customer is."""
+    device: _builtins.str
+    """Optional. The shop's own name of the kind of device, such as `phone`; at most 64 bytes."""
+    language: _builtins.str
+    """Optional. Language of the sentences, as a BCP 47 tag such as `da`; at most 35 characters."""
+    validate_only: _builtins.bool
+    """Optional. Whether to check the request and serve nothing."""
+    @_builtins.property
+    def seed_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items the groups should relate to: the product on the page. At most 50."""
+
+    @_builtins.property
+    def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items that may be in no group. At most 1,000."""
+
+    @_builtins.property
+    def cart_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items in the cart; at most 200."""
+
+    @_builtins.property
+    def item_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Fields of the catalog to give with each item, as in RecommendRequest; at most 29."""
+
+    def __init__(
+        self,
+        *,
+        placement: _builtins.str = ...,
+        group_by: _builtins.str = ...,
+        level: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        items_per_group: _builtins.int = ...,
+        user_id: _builtins.str = ...,
+        visitor_id: _builtins.str = ...,
+        session_id: _builtins.str = ...,
+        seed_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        market: _builtins.str = ...,
+        filter: _builtins.str = ...,
+        page_type: Global___PageType.ValueType = ...,
+        cart_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        category: _builtins.str = ...,
+        search_query: _builtins.str = ...,
+        channel: _event_service_pb2.Channel.ValueType = ...,
+        device: _builtins.str = ...,
+        language: _builtins.str = ...,
+        item_fields: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_item_ids", b"cart_item_ids", "category", b"category", "channel", b"channel", "device", b"device", "excluded_item_ids", b"excluded_item_ids", "filter", b"filter", "group_by", b"group_by", "item_fields", b"item_fields", "items_per_group", b"items_per_group", "language", b"language", "level", b"level", "market", b"market", "page_size", b"page_size", "page_type", b"page_type", "placement", b"placement", "search_query", b"search_query", "seed_item_ids", b"seed_item_ids", "session_id", b"session_id", "user_id", b"user_id", "validate_only", b"validate_only", "visitor_id", b"visitor_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendGroupsRequest: _TypeAlias = RecommendGroupsRequest  # noqa: Y015
+
+@_typing.final
+class RecommendGroupsResponse(_message.Message):
+    """Holds the answer to one RecommendGroupsRequest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    BUNDLE_VERSION_FIELD_NUMBER: _builtins.int
+    ATTRIBUTION_TOKEN_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASON_FIELD_NUMBER: _builtins.int
+    MISSING_IDS_FIELD_NUMBER: _builtins.int
+    PERSONALISED_FIELD_NUMBER: _builtins.int
+    placement: _builtins.str
+    """Output only. Name of the placement that answered."""
+    tier: Global___Tier.ValueType
+    """Output only. How much about the asker the answer rests on."""
+    bundle_version: _builtins.str
+    """Output only. Version of the model bundle that answered; empty where there is none yet."""
+    attribution_token: _builtins.str
+    """Output only. Ties events to these groups: events that follow from them echo the token unchanged."""
+    degraded: _builtins.bool
+    """Output only. Whether the answer rests on less than is known, because a part of the service
+    was away.
+    """
+    degraded_reason: Global___DegradedReason.ValueType
+    """Output only. Why the answer is degraded, as in RecommendResponse."""
+    personalised: _builtins.bool
+    """Output only. Whether the answer may rest on what the asker did."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ItemGroup]:
+        """Output only. The groups, best first; may be fewer than asked for, or none."""
+
+    @_builtins.property
+    def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Seed, cart and excluded items that the bundle does not know."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[Global___ItemGroup] | None = ...,
+        placement: _builtins.str = ...,
+        tier: Global___Tier.ValueType = ...,
+        bundle_version: _builtins.str = ...,
+        attribution_token: _builtins.str = ...,
+        degraded: _builtins.bool = ...,
+        degraded_reason: Global___DegradedReason.ValueType = ...,
+        missing_ids: _abc.Iterable[_builtins.str] | None = ...,
+        personalised: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "groups", b"groups", "missing_ids", b"missing_ids", "personalised", b"personalised", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecommendGroupsResponse: _TypeAlias = RecommendGroupsResponse  # noqa: Y015
+
+@_typing.final
+class ItemGroup(_message.Message):
+    """Holds items that have one value of a field in common."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """Output only. The value: the path of a category, the name of a brand, the value of an attribute."""
+    score: _builtins.float
+    """Output only. How well the group suits the asker; higher is better. Comparable within this answer
+    only.
+    """
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
+        """Output only. The best items of the group; their positions count within it."""
+
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        score: _builtins.float = ...,
+        items: _abc.Iterable[Global___RecommendedItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items", "score", b"score", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ItemGroup: _TypeAlias = ItemGroup  # noqa: Y015
 
 @_typing.final
 class RecommendPageRequest(_message.Message):
@@ -582,6 +851,8 @@ class Slot(_message.Message):
     DIVERSITY_FIELD_NUMBER: _builtins.int
     ROTATION_RATE_FIELD_NUMBER: _builtins.int
     MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
+    CANDIDATE_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    CONTINUE_FROM_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Required. Name of a configured placement, such as `home`; at most 128 bytes."""
     name: _builtins.str
@@ -604,6 +875,14 @@ class Slot(_message.Message):
     """Optional. Share of the best item's relevance that each item has to reach, 0 to 1; unset means
     the placement's own. The list is shorter where too few reach it.
     """
+    continue_from: _builtins.str
+    """Optional. The `attribution_token` of an earlier list that this one goes on from, as in
+    RecommendRequest; other slots of the page may repeat what that list held.
+    """
+    @_builtins.property
+    def candidate_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Items this list is to be chosen from, and ranked, as in RecommendRequest."""
+
     def __init__(
         self,
         *,
@@ -614,10 +893,12 @@ class Slot(_message.Message):
         diversity: _builtins.float | None = ...,
         rotation_rate: _builtins.float | None = ...,
         min_relevance: _builtins.float | None = ...,
+        candidate_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        continue_from: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "diversity", b"diversity", "min_relevance", b"min_relevance", "rotation_rate", b"rotation_rate"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "diversity", b"diversity", "filter", b"filter", "min_relevance", b"min_relevance", "name", b"name", "page_size", b"page_size", "placement", b"placement", "rotation_rate", b"rotation_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_diversity", b"_diversity", "_min_relevance", b"_min_relevance", "_rotation_rate", b"_rotation_rate", "candidate_item_ids", b"candidate_item_ids", "continue_from", b"continue_from", "diversity", b"diversity", "filter", b"filter", "min_relevance", b"min_relevance", "name", b"name", "page_size", b"page_size", "placement", b"placement", "rotation_rate", b"rotation_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__diversity: _TypeAlias = _typing.Literal["diversity"]  # noqa: Y015
     _WhichOneofArgType__diversity: _TypeAlias = _typing.Literal["_diversity", b"_diversity"]  # noqa: Y015
@@ -662,8 +943,8 @@ class RecommendPageResponse(_message.Message):
 
     @_builtins.property
     def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output only. Seed, cart and excluded items that the bundle does not know, in the order of the
-        request.
+        """Output only. Seed, cart, excluded and candidate items that the bundle does not know, in the order
+        of the request.
         """
 
     def __init__(
@@ -696,6 +977,8 @@ class SlotList(_message.Message):
     TIER_FIELD_NUMBER: _builtins.int
     ATTRIBUTION_TOKEN_FIELD_NUMBER: _builtins.int
     FILL_REPORT_FIELD_NUMBER: _builtins.int
+    ABOUT_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    CONTINUED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Output only. The shop's name of the slot."""
     placement: _builtins.str
@@ -704,6 +987,8 @@ class SlotList(_message.Message):
     """Output only. How much about the asker the list rests on."""
     attribution_token: _builtins.str
     """Output only. Ties events to this list: events that follow from it echo the token unchanged."""
+    continued: _builtins.bool
+    """Output only. Whether the list goes on from the one that its slot names, as in RecommendResponse."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
         """Output only. The items to show, best first; may be fewer than asked for, or none."""
@@ -711,6 +996,10 @@ class SlotList(_message.Message):
     @_builtins.property
     def fill_report(self) -> Global___FillReport:
         """Output only. Why the list is as long as it is."""
+
+    @_builtins.property
+    def about_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Items of the asker that the list is about, as in RecommendResponse."""
 
     def __init__(
         self,
@@ -721,10 +1010,12 @@ class SlotList(_message.Message):
         tier: Global___Tier.ValueType = ...,
         attribution_token: _builtins.str = ...,
         fill_report: Global___FillReport | None = ...,
+        about_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        continued: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fill_report", b"fill_report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "fill_report", b"fill_report", "items", b"items", "name", b"name", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about_item_ids", b"about_item_ids", "attribution_token", b"attribution_token", "continued", b"continued", "fill_report", b"fill_report", "items", b"items", "name", b"name", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -860,6 +1151,8 @@ class RecommendResponse(_message.Message):
     MISSING_IDS_FIELD_NUMBER: _builtins.int
     PERSONALISED_FIELD_NUMBER: _builtins.int
     FILL_REPORT_FIELD_NUMBER: _builtins.int
+    ABOUT_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    CONTINUED_FIELD_NUMBER: _builtins.int
     placement: _builtins.str
     """Output only. Name of the placement that answered."""
     tier: Global___Tier.ValueType
@@ -882,19 +1175,30 @@ class RecommendResponse(_message.Message):
     """Output only. Whether the answer may rest on what the asker did. False where they refuse that,
     or where it cannot be told whether they do; the answer then rests on the page alone.
     """
+    continued: _builtins.bool
+    """Output only. Whether the list goes on from the one that `continue_from` names. False where that
+    is not known any more and the list began anew, and where none was named.
+    """
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecommendedItem]:
         """Output only. The items to show, best first; may be fewer than asked for, or none."""
 
     @_builtins.property
     def missing_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output only. Seed, cart and excluded items that the bundle does not know, in the order of the
-        request. Not an error: the newest items are unknown to every bundle for a while.
+        """Output only. Seed, cart, excluded and candidate items that the bundle does not know, in the order
+        of the request. Not an error: the newest items are unknown to every bundle for a while.
         """
 
     @_builtins.property
     def fill_report(self) -> Global___FillReport:
         """Output only. Why the list is as long as it is."""
+
+    @_builtins.property
+    def about_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Items of the asker that the list is about, where its placement takes them from what
+        they did: the item viewed last, say, for a title such as "Because you looked at ...". None where
+        nothing in the list rests on one.
+        """
 
     def __init__(
         self,
@@ -909,10 +1213,12 @@ class RecommendResponse(_message.Message):
         missing_ids: _abc.Iterable[_builtins.str] | None = ...,
         personalised: _builtins.bool = ...,
         fill_report: Global___FillReport | None = ...,
+        about_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        continued: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fill_report", b"fill_report"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attribution_token", b"attribution_token", "bundle_version", b"bundle_version", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "fill_report", b"fill_report", "items", b"items", "missing_ids", b"missing_ids", "personalised", b"personalised", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about_item_ids", b"about_item_ids", "attribution_token", b"attribution_token", "bundle_version", b"bundle_version", "continued", b"continued", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "fill_report", b"fill_report", "items", b"items", "missing_ids", b"missing_ids", "personalised", b"personalised", "placement", b"placement", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,11 @@ class RecommendationServiceStub:
                 request_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.RecommendGroups = channel.unary_unary(
+                '/recsys.v1.RecommendationService/RecommendGroups',
+                request_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendGroupsRequest.SerializeToString,
+                response_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendGroupsResponse.FromString,
+                _registered_method=True)
 
 
 class RecommendationServiceServicer:
@@ -87,6 +92,17 @@ class RecommendationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RecommendGroups(self, request, context):
+        """Returns the categories, brands or other values of items that suit one user best, each with its
+        best items.
+
+        Made of what `Recommend` would list of the placement, and as safe to repeat. Errors are those of
+        `Recommend`; a `group_by` that is no text of items is INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RecommendationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -104,6 +120,11 @@ def add_RecommendationServiceServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainRequest.FromString,
                     response_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainResponse.SerializeToString,
+            ),
+            'RecommendGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecommendGroups,
+                    request_deserializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendGroupsRequest.FromString,
+                    response_serializer=protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendGroupsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -188,6 +209,33 @@ class RecommendationService:
             '/recsys.v1.RecommendationService/Explain',
             protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainRequest.SerializeToString,
             protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecommendGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/recsys.v1.RecommendationService/RecommendGroups',
+            protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendGroupsRequest.SerializeToString,
+            protos_dot_recsys_dot_v1_dot_recommendation__service__pb2.RecommendGroupsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,6 +35,13 @@ class RecommendationServiceStub:
     Reads only, and counts as no answer: nothing is remembered of it. Errors are those of
     `Recommend`; an item that the bundle does not know is an answer, not an error.
     """
+    RecommendGroups: _aio.UnaryUnaryMultiCallable[_recommendation_service_pb2.RecommendGroupsRequest, _recommendation_service_pb2.RecommendGroupsResponse]
+    """Returns the categories, brands or other values of items that suit one user best, each with its
+    best items.
+
+    Made of what `Recommend` would list of the placement, and as safe to repeat. Errors are those of
+    `Recommend`; a `group_by` that is no text of items is INVALID_ARGUMENT.
+    """
 
 class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers what to show one customer in one place."""
@@ -74,6 +81,19 @@ class RecommendationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Reads only, and counts as no answer: nothing is remembered of it. Errors are those of
         `Recommend`; an item that the bundle does not know is an answer, not an error.
+        """
+
+    @_abc_1.abstractmethod
+    def RecommendGroups(
+        self,
+        request: _recommendation_service_pb2.RecommendGroupsRequest,
+        context: _aio.ServicerContext[_recommendation_service_pb2.RecommendGroupsRequest, _abc.Awaitable[_recommendation_service_pb2.RecommendGroupsResponse]],
+    ) -> _abc.Awaitable[_recommendation_service_pb2.RecommendGroupsResponse]:
+        """Returns the categories, brands or other values of items that suit one user best, each with its
+        best items.
+
+        Made of what `Recommend` would list of the placement, and as safe to repeat. Errors are those of
+        `Recommend`; a `group_by` that is no text of items is INVALID_ARGUMENT.
         """
 
 def add_RecommendationServiceServicer_to_server(servicer: RecommendationServiceServicer, server: _aio.Server) -> None: ...

@@ -16,7 +16,7 @@ from recsys.candidates import Candidates
 from recsys.catalog_changes import Change, Names, changed
 from recsys.context import Contexts
 from recsys.events import EventType
-from recsys.explanations import main_sources, reasons
+from recsys.explanations import reasons
 from recsys.growth import grown
 from recsys.ids import ItemId
 from recsys.items import Item
@@ -25,6 +25,7 @@ from recsys.pipeline.newcomers import Newcomers
 from recsys.pipeline.pipeline import Pipeline
 from recsys.pipeline.placement import NewcomersConfig, parse_placements
 from recsys.query import Query, ReasonCode
+from recsys.shares import main_sources
 from recsys.state import UserState
 from tests import shop
 

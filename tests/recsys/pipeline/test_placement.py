@@ -5,15 +5,21 @@ from pathlib import Path
 import pytest
 
 from recsys.errors import InvalidInput, NotFound
+from recsys.models.blend import Blend
+from recsys.pipeline.compile import compile_placements
 from recsys.pipeline.filter_configs import NotShownConfig, NotViewedConfig
+from recsys.pipeline.own_sources import RecentlyViewed
 from recsys.pipeline.placement import (
     DEFAULT_PLACEMENTS,
     ExplorationConfig,
     NewcomersConfig,
     RotationConfig,
+    Situation,
     parse_placements,
     read_placements,
 )
+from recsys.pipeline.rankers import WeightedSum
+from tests import shop
 
 GOOD = """
 [placements.home]
@@ -33,8 +39,59 @@ def test_a_share_for_newcomers_is_read_and_none_is_the_default() -> None:
     assert parse_placements(GOOD)["home"].newcomers is None
 
 
-def test_the_placements_that_come_along_are_home_product_cart_and_email() -> None:
-    assert set(read_placements(DEFAULT_PLACEMENTS)) == {"home", "product", "cart", "email"}
+COMING_ALONG = read_placements(DEFAULT_PLACEMENTS)
+COMPILED = compile_placements(COMING_ALONG, shop.bundle())
+
+
+@pytest.mark.parametrize("name", COMING_ALONG)
+def test_a_placement_that_comes_along_compiles_and_its_fallback_is_full(name: str) -> None:
+    compiled = COMPILED[name]
+
+    assert compiled.size == COMING_ALONG[name].size
+    assert {"available", "not_hidden"} <= {one.name for one in compiled.filters}
+    if compiled.fallback:
+        assert "popular" in COMPILED[compiled.fallback].proposing
+
+
+def test_the_page_for_storefronts_tells_of_every_placement_that_comes_along() -> None:
+    page = Path(__file__).parents[3] / "docs" / "storefront.md"
+    rows = [line for line in page.read_text("utf-8").splitlines() if "--placement " in line]
+
+    told = {line.split("`")[1] for line in rows if line.startswith("| `")}
+
+    assert told == set(COMING_ALONG)
+
+
+def test_a_placement_without_a_situation_is_not_judged() -> None:
+    unsaid = GOOD.replace('situation = "visit"', "")
+    empty = GOOD.replace('"visit"', '""')
+
+    assert [parse_placements(text)["home"].situation for text in (GOOD, unsaid, empty)] == [
+        Situation.VISIT,
+        None,
+        None,
+    ]
+
+
+def test_a_placement_may_rank_by_the_weights_of_another() -> None:
+    bundle = shop.bundle(blends={"home": Blend({"nearest": 0.25, "popular": 1.0})})
+    likewise = GOOD.replace("home", "sale").replace(
+        "sources = [", "sources = [{ kind = 'nearest', k = 10 }, "
+    )
+    likewise += "ranker = { kind = 'blend', like = 'home' }\n"
+
+    pipeline = compile_placements(parse_placements(GOOD + likewise), bundle)["sale"]
+
+    assert isinstance(pipeline.ranker, WeightedSum)
+    assert pipeline.ranker.weights.tolist() == [0.25, 1.0]
+
+
+def test_a_source_looks_as_far_back_as_it_is_told() -> None:
+    text = GOOD.replace('"popular", k = 10', '"recently_viewed", k = 10, days = 7')
+
+    (source,) = compile_placements(parse_placements(text), shop.bundle())["home"].sources
+
+    assert source.source == RecentlyViewed(7.0)
 
 
 def _with(line: str) -> tuple[str, str]:
@@ -106,6 +163,11 @@ filters = [{ kind = "not_shown", within_days = 3, times = 4 }, { kind = "not_vie
             "either this or price_preference",
         ),
         (_with("exploration = { share = 0.6 }"), r"home\.exploration\.share"),
+        (("k = 10", "k = 10, days = 7"), r"home\.sources\.0\.days"),
+        (('"popular", k = 10', '"new", k = 10, days = 0'), r"sources\.0\.days"),
+        (("}]", "}, { kind = 'popular', k = 5 }]"), r"home\.sources\.1\.kind"),
+        (_with("ranker = { kind = 'blend', like = 'nowhere' }"), r"home\.ranker\.like"),
+        (_with("relates_to = 'last_dreamt_of'"), r"home\.relates_to"),
     ],
 )
 def test_a_wrong_field_is_refused_at_every_depth_by_its_path(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from recsys.fill_report import Unmet
 from recsys.ids import ItemId
-from recsys.query import Page, Query, Scene, Unmet
+from recsys.query import Page, Query, Scene
 from recsys.rules.book import RuleBook
 from recsys.rules.rule import Amount, Rule, RuleKind
 from recsys.state import UserState
@@ -91,6 +94,26 @@ def test_items_carry_the_rules_that_touched_them_by_priority() -> None:
     found = touched(shop.query("home", limit=4), boost, also, TEA, CLEANING)
 
     assert found == {"bread": ("b", "a"), "tea": ("tea",), "butter": ("a",), "soap": ("cleaning",)}
+
+
+def test_rule_that_cannot_be_kept_stands_in_the_way_of_no_other() -> None:
+    never = Rule("never", RuleKind.QUOTA, per="category", at_most=Amount(0.0), priority=1)
+    dear = Rule("dear", RuleKind.QUOTA, items="price > 6", at_least=Amount(1.0))
+
+    items, unmet = made(shop.query("home", limit=6), never, dear)
+
+    assert [shop.ROW[item] + 1 > 6 for item in items].count(True) == 1
+    assert [one.rule for one in unmet] == ["never"]
+
+
+def test_boost_acts_on_items_that_no_source_would_have_proposed() -> None:
+    query = shop.query("narrow", limit=2)
+    boost = Rule("clean", RuleKind.BOOST, items='title = "Soap"', factor=100.0)
+    elsewhere = replace(boost, items="price > 100")
+
+    assert made(query)[0] == ["bread", "butter"]
+    assert made(query, boost)[0] == ["soap", "bread"]
+    assert made(query, elsewhere)[0] == ["bread", "butter"]
 
 
 def test_boost_and_bury_of_one_item_multiply() -> None:

@@ -9,9 +9,9 @@ import pytest
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
 from recsys.events import Channel
+from recsys.fill_report import FillReport, Removed
 from recsys.ids import ItemId
 from recsys.query import (
-    FillReport,
     Page,
     PageType,
     Query,
@@ -19,7 +19,6 @@ from recsys.query import (
     ReasonCode,
     Recommendation,
     RecommendedItem,
-    Removed,
     Scene,
     Tier,
 )
@@ -171,7 +170,8 @@ def test_page_of_a_client_becomes_the_page_it_says() -> None:
         "price < 20",
         SCENE,
     )
-    assert page == Page((asked, replace(asked, placement="product", limit=0, filter="")))
+    other = replace(asked, placement="product", limit=0, filter="")
+    assert page == Page((asked, other), slotted=True)
 
 
 def test_one_list_of_a_client_knows_the_page_it_is_for() -> None:

@@ -86,6 +86,7 @@ def full(kind: EventType) -> Event:
         category="Bakery > Bread",
         campaign_id="c1",
         robot=True,
+        market="DE",
     )
 
 
@@ -171,6 +172,7 @@ def test_senders_clock_that_is_no_time_refuses_the_request() -> None:
         ({"order_id": "a\tb"}, "order_id"),
         ({"channel": 99}, "channel"),
         ({"outlet": "x" * 129}, "outlet"),
+        ({"market": "x" * 33}, "market"),
         ({"campaign_id": "\u202e"}, "campaign_id"),
         ({"attribution_token": "x" * 513}, "attribution_token"),
         ({"query": "x" * 513}, "query"),

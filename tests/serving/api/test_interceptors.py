@@ -28,7 +28,9 @@ class Shelf(Unasked):
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def recommend_page(self, page: Page) -> Sequence[Recommendation]:
+    async def recommend_page(
+        self, page: Page, *, within_s: float | None = None
+    ) -> Sequence[Recommendation]:
         return [await self.recommend(query) for query in page.queries]
 
     async def recommend(self, query: Query) -> Recommendation:

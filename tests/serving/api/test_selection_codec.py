@@ -6,16 +6,9 @@ import pytest
 
 from protos.recsys.v1 import recommendation_service_pb2 as pb
 from recsys.errors import InvalidInput
+from recsys.fill_report import FillReport
 from recsys.ids import ItemId
-from recsys.query import (
-    FillReport,
-    Reason,
-    ReasonCode,
-    Recommendation,
-    RecommendedItem,
-    Selection,
-    Tier,
-)
+from recsys.query import Reason, ReasonCode, Recommendation, RecommendedItem, Selection, Tier
 from serving.api import client_codec, codec, page_client_codec
 from serving.api.page_client_codec import Slot
 

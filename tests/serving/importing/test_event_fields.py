@@ -24,12 +24,12 @@ def written(path: Path, text: str) -> Path:
 def test_fields_beyond_the_purchase_are_taken(tmp_path: Path, importer: Importer) -> None:
     file = written(
         tmp_path / "events.csv",
-        "type,time,item_id,user_id,rating,query,category,campaign_id,outlet,robot\n"
-        "rating,2024-05-01,tea,ann,4.5,,,,,\n"
-        "search,2024-05-01,,ann,,green tea,,,,no\n"
-        "category_view,2024-05-01,,ann,,,Tea > Green,,,\n"
-        "email_opened,2024-05-01,,ann,,,,spring,,\n"
-        "purchase,2024-05-01,tea,ann,,,,,store 12,yes\n",
+        "type,time,item_id,user_id,rating,query,category,campaign_id,outlet,robot,market\n"
+        "rating,2024-05-01,tea,ann,4.5,,,,,,\n"
+        "search,2024-05-01,,ann,,green tea,,,,no,\n"
+        "category_view,2024-05-01,,ann,,,Tea > Green,,,,\n"
+        "email_opened,2024-05-01,,ann,,,,spring,,,\n"
+        "purchase,2024-05-01,tea,ann,,,,,store 12,yes,DE\n",
     )
 
     importer(file)
@@ -39,7 +39,7 @@ def test_fields_beyond_the_purchase_are_taken(tmp_path: Path, importer: Importer
     assert (searched.query, searched.item_id, searched.robot) == ("green tea", "", False)
     assert viewed.category == "Tea > Green"
     assert opened.campaign_id == "spring"
-    assert (bought.outlet, bought.robot) == ("store 12", True)
+    assert (bought.outlet, bought.robot, bought.market) == ("store 12", True, "DE")
 
 
 def test_words_of_the_file_for_types_and_channels_become_ours(

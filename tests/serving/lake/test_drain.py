@@ -110,6 +110,7 @@ def test_drained_records_stand_in_the_lake_with_their_columns(shop: Shop) -> Non
             "campaign_id": "",
             "robot": False,
             "event_id": "e1",
+            "market": "",
         }
     ]
     assert shop.table("items").to_pylist()[0]["available"] is False

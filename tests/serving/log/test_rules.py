@@ -26,6 +26,13 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "log.sqlite"
 
 
+def spoil(path: Path, name: str) -> None:
+    """Make a stored rule one of a kind that there is not, as of another version of the program."""
+    connection = apsw.Connection(str(path))
+    connection.execute("UPDATE rules SET payload = ? WHERE name = ?", (b'{"kind": "nail"}', name))
+    connection.close()
+
+
 def writer(path: Path) -> Writer:
     return Writer(path, clock=lambda: shop.NOW)
 
@@ -84,6 +91,33 @@ def test_rules_survive_whoever_wrote_them(path: Path) -> None:
 
     assert book.rules == (OTHER, PIN)
     assert book.position == 2
+
+
+def test_rule_that_cannot_be_read_is_set_aside_and_can_be_removed(path: Path) -> None:
+    log = writer(path)
+    log.change_rules([PIN, OTHER], IDA)
+    spoil(path, PIN.name)
+
+    book, there = RuleReader(path).book(), RuleReader(path).rules_now()
+    removed = log.change_rules([RuleRemoval(PIN.name)], BO)
+
+    assert book.rules == (OTHER,)
+    assert [one.rule for one in book.set_aside] == [PIN.name]
+    assert "rules.tea-first.kind" in book.set_aside[0].why
+    assert [one.name for one in there] == [OTHER.name, PIN.name]
+    assert (removed.changed, removed.missing) == ((PIN.name,), ())
+    assert RuleReader(path).book().set_aside == ()
+
+
+def test_rule_that_cannot_be_read_is_in_force_again_once_it_is_applied(path: Path) -> None:
+    log = writer(path)
+    log.change_rules([PIN], IDA)
+    spoil(path, PIN.name)
+
+    log.change_rules([PIN], BO)
+
+    assert RuleReader(path).book().rules == (PIN,)
+    assert [one.version for one in RuleReader(path).rule_history(PIN.name)] == [2, 1]
 
 
 def test_log_from_before_there_were_rules_gets_a_register(path: Path) -> None:

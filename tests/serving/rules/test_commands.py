@@ -12,6 +12,7 @@ from recsys.releases import move_pointer
 from serving.cli import app
 from serving.log.writer import Writer
 from tests import shop
+from tests.serving.log.test_rules import spoil
 
 COMMANDS = ("apply", "list", "show", "history", "remove", "enable", "disable", "check", "preview")
 RULES = """
@@ -96,6 +97,19 @@ def test_rule_is_put_out_of_force_into_force_and_away(folder: Path) -> None:
     assert "pin_excluded" in enabled
     assert "there is no rule" in told("list").output
     assert "removed by" in told("show", "no-drinks").output
+
+
+def test_rule_that_cannot_be_read_is_listed_and_named_as_a_conflict(folder: Path) -> None:
+    applied(folder)
+    spoil(folder / "log" / "log.sqlite", "tea-first")
+
+    listed, checked, shown = told("list").output, told("check").output, told("show", "tea-first")
+
+    assert "tea-first (not in force)" in listed
+    assert "cannot be read: rules.tea-first.kind" in " ".join(listed.split())
+    assert "unreadable: tea-first: it is not in force" in checked
+    assert "cannot be read" in shown.output
+    assert "cannot be read" in told("history", "tea-first").output
 
 
 def test_unknown_rules_and_files_are_said(folder: Path) -> None:

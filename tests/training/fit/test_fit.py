@@ -12,7 +12,6 @@ from recsys.models.blend import Blend
 from recsys.timelines import Ragged, Weighted
 from training.fit.als import AlsConfig, confidences, fit_als
 from training.fit.blend import fit_blend
-from training.fit.neighbors import fit_neighbors
 from training.fit.popularity import fit_popularity, fit_trend
 from training.fit.repurchase import fit_repeat_rates
 
@@ -71,28 +70,6 @@ def test_the_same_seed_gives_the_same_factors_whatever_the_threads(interests: We
     two = fit_als(interests, 20, AlsConfig(6, 4, 0.7, 2.5, threads=2), np.random.default_rng(5))
 
     assert_array_equal(one.items, two.items)
-
-
-def test_neighbors_are_items_of_the_same_baskets_and_never_itself() -> None:
-    interactions = bought(
-        (0, 0, 9, 0), (0, 1, 9, 0), (1, 0, 8, 1), (1, 1, 8, 1), (2, 2, 7, 2), (2, 3, 7, 2)
-    )
-
-    model = fit_neighbors(interactions, k=3)
-
-    nearest = {
-        row: model.rows[model.offsets[row] : model.offsets[row + 1]].tolist() for row in range(6)
-    }
-    assert nearest == {0: [1], 1: [0], 2: [3], 3: [2], 4: [], 5: []}
-
-
-def test_an_item_keeps_no_more_neighbors_than_k() -> None:
-    lines = [(0, item, 9, 0) for item in range(8)] + [(1, 0, 8, 1), (1, 1, 8, 1), (2, 8, 7, 2)]
-
-    model = fit_neighbors(bought(*lines, n_items=12), k=3)
-
-    assert np.diff(model.offsets).max() == 3
-    assert 1 in model.rows[: model.offsets[1]]
 
 
 def test_a_purchase_one_half_life_old_counts_half() -> None:

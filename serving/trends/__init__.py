@@ -1,0 +1,1 @@
+"""What is wanted lately: counted by the supervisor, read by workers."""
