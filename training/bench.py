@@ -11,7 +11,7 @@ import numpy as np
 from recsys.assortment import Assortment
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
-from recsys.evaluation.metrics import hits, ndcg
+from recsys.evaluation.metrics import Values, hits, ndcg
 from recsys.evaluation.replay import Cases, cases_of, contexts_of, joined
 from recsys.evaluation.splits import Split
 from recsys.pipeline.filters import NotPurchased, NotSeeds
@@ -22,7 +22,7 @@ from training.recipe import Recipe
 from training.settings import TrainingSettings
 
 MOST_CASES = 2_500
-"""Customers a grid is measured on at most."""
+"""Cases a grid is measured on at most."""
 DEPTH = 10
 
 Build = Callable[[Recipe], CandidateSource]
@@ -86,12 +86,18 @@ class Bench:
         self, source: CandidateSource, recipe: Recipe, settings: TrainingSettings | None = None
     ) -> float:
         """Return the mean NDCG at `DEPTH` of what a source proposes; settings: as in `best`."""
+        return float(self.gains(source, recipe, settings).mean())
+
+    def gains(
+        self, source: CandidateSource, recipe: Recipe, settings: TrainingSettings | None = None
+    ) -> Values:
+        """Return the NDCG at `DEPTH` of each case; settings: as in `best`."""
         found = []
         for places, contexts, eligible in self.batches:
             asking = _interested(contexts, recipe, settings) if settings else contexts
             found.append((places, source.retrieve(asking, eligible, DEPTH)))
         table = hits(joined(found), self.cases.targets, DEPTH)
-        return float(ndcg(table, np.diff(self.cases.targets.offsets)).mean())
+        return ndcg(table, np.diff(self.cases.targets.offsets))
 
 
 def _interested(contexts: Contexts, recipe: Recipe, settings: TrainingSettings) -> Contexts:

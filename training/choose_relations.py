@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 
+import numpy as np
+
 from recsys.assortment import Assortment
+from recsys.evaluation.metrics import Values
 from recsys.evaluation.splits import Split
 from recsys.pipeline.placement import Situation
 from recsys.pipeline.related_sources import GoesWith, LikeSessions
 from recsys.pipeline.stages import CandidateSource
 from training.bench import Bench, Build
 from training.recipe import Recipe
-from training.relate import sessions_of, together_of, viewed_of, without_alternatives
+from training.relate import (
+    alternatives_of,
+    sessions_of,
+    together_of,
+    viewed_of,
+    without_alternatives,
+)
 from training.settings import TrainingSettings
 
 MOST_CASES = 1_000
 """Sessions, and baskets, that a grid is measured on at most."""
 LEAST_GAIN = 0.01
 """Share of its NDCG that each value of a grid has to gain on the one before it, which costs less or
-is what is usual; smaller differences are chance. Behind one that does not, none is tried."""
+is what is usual; and it has to be more than its standard error. Behind one that does not, none is
+tried."""
 
 Grids = Sequence[tuple[str, Sequence[float]]]
 
@@ -41,18 +52,22 @@ def choose_relations(
 
 def _together(recipe: Recipe, bench: Bench, split: Split, settings: TrainingSettings) -> Recipe:
     kept, own = split.past.settled(), settings.together
-    viewed = viewed_of(kept, recipe, settings)
+    looked_at = replace(recipe, together_alternatives=max(own.alternatives))
+    alternatives = alternatives_of(kept, looked_at, settings)
 
     def build(one: Recipe) -> CandidateSource:
         together = together_of(kept, split.instant, one, settings)
-        return GoesWith(without_alternatives(together, viewed, one, settings))
+        return GoesWith(without_alternatives(together, alternatives, one, settings))
 
     grids = (
         ("together_smoothing", own.smoothing),
         ("together_exponent", own.exponents),
         ("together_half_life_days", own.half_life_days),
         ("together_soon", own.soon),
-        ("together_alternatives", own.alternatives if len(viewed.rows) else own.alternatives[:1]),
+        (
+            "together_alternatives",
+            own.alternatives if len(alternatives.rows) else own.alternatives[:1],
+        ),
     )
     return _one_by_one(recipe, bench, grids, build)
 
@@ -79,17 +94,27 @@ def _sessions(recipe: Recipe, bench: Bench, split: Split, settings: TrainingSett
 
 def _one_by_one(recipe: Recipe, bench: Bench, grids: Grids, build: Build) -> Recipe:
     """Return the recipe with the best value of each grid, chosen in their order."""
-    worth = cache(lambda one: bench.ndcg(build(one), one))
+    worth = cache(lambda one: bench.gains(build(one), one))
     for name, values in grids if len(bench.cases) else ():
         recipe = _last_gaining([recipe.with_value(name, value) for value in values], worth)
     return recipe
 
 
-def _last_gaining(path: Sequence[Recipe], worth: Callable[[Recipe], float]) -> Recipe:
+def _last_gaining(path: Sequence[Recipe], worth: Callable[[Recipe], Values]) -> Recipe:
     """Return the last recipe of a path up to which each gains on the one before it."""
     chosen = path[0]
     for one in path[1:]:
-        if worth(one) <= worth(chosen) * (1 + LEAST_GAIN):
+        if not _gains(worth(one), worth(chosen)):
             break
         chosen = one
     return chosen
+
+
+def _gains(values: Values, before: Values) -> bool:
+    """Return whether the first are more, of the same cases, by `LEAST_GAIN` and a standard error.
+
+    The rule of one standard error keeps few cases from choosing (Breiman et al. 1984, 3.4.3).
+    """
+    over = values - before
+    error = float(over.std() / np.sqrt(len(over)))
+    return float(over.mean()) > max(LEAST_GAIN * float(before.mean()), error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys.evaluation.metrics import Interval, bootstrap
+from recsys.evaluation.metrics import Interval, Values, bootstrap
 from training.measures import DEPTH, POPULAR, Evaluation, Table
 from training.settings import GateSettings
 
@@ -117,30 +117,54 @@ def _against(
         words = f"champion {champion.version} has the same recipe: the candidate knows newer data"
         return [Check(True, words)]
     paired = champion.evaluation.values
-    return [
-        _paired(
-            name,
-            bootstrap(candidate.values[name] - paired[name], rng),
-            float(paired[name].mean()),
-            champion.version,
-            settings,
-        )
+    both = {
+        name: (candidate.values[name] - paired[name], float(paired[name].mean()))
         for name in candidate.values
         if name in paired
+    }
+    version = f"the recipe of champion {champion.version}"
+    found = [
+        _paired(f"{name}: NDCG@{DEPTH} ", bootstrap(over, rng), base, version, settings)
+        for name, (over, base) in both.items()
     ]
+    return [*found, _all_together(list(both.values()), version, settings, rng)]
 
 
-def _paired(
-    placement: str, over: Interval, base: float, version: str, settings: GateSettings
-) -> Check:
-    allowed = -settings.tolerance * base
-    words = (
-        f"{placement}: NDCG@{DEPTH} {_signed(over)} against the recipe of champion {version} "
-        f"({base:.4f}) on the same customers"
-    )
-    if over.low >= allowed or over.mean >= 0:
+def _paired(what: str, over: Interval, base: float, version: str, settings: GateSettings) -> Check:
+    """Return whether one placement is not worse beyond the tolerance for certain.
+
+    Of many placements of few customers some are lower by chance in every run; what they say
+    together is looked at more strictly.
+    """
+    words = f"{what}{_signed(over)} against {version} ({base:.4f}) on the same customers"
+    if over.mean >= -settings.tolerance * base:
         return Check(True, words)
-    return Check(False, f"{words}; it may be lower by {-allowed:.4f} with 95 % confidence")
+    if over.high >= 0:
+        return Check(True, f"{words}; not certain, there are too few customers to tell")
+    return Check(False, f"{words}; it may be lower by {settings.tolerance * base:.4f}")
+
+
+def _all_together(
+    both: list[tuple[Values, float]],
+    version: str,
+    settings: GateSettings,
+    rng: np.random.Generator,
+) -> Check:
+    """Return whether the placements, each case counting alike, are worse by no more than allowed.
+
+    both: differences by case, and what the champion gains on average, by placement.
+    """
+    shares = [over / base for over, base in both if base > 0]
+    over = bootstrap(np.concatenate(shares) if shares else np.zeros(1), rng)
+    words = (
+        f"all placements together: NDCG@{DEPTH} {over.mean:+.1%} "
+        f"[{over.low:+.1%}, {over.high:+.1%}] against {version}"
+    )
+    if over.low >= -settings.tolerance or over.mean >= 0:
+        return Check(True, words)
+    return Check(
+        False, f"{words}; it may be lower by {settings.tolerance:.0%} with 95 % confidence"
+    )
 
 
 def _by_stored(table: Table, champion: Champion, settings: GateSettings, words: str) -> Check:

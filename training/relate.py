@@ -14,6 +14,8 @@ from training.fit.viewed import ViewedConfig, fit_viewed
 from training.recipe import Recipe
 from training.settings import TrainingSettings
 
+COSINE = 0.5
+"""The exponent by which being looked at together is a share, whatever the shop's size."""
 WIDER = 2
 """Times as many neighbours as are kept, among which those that are alternatives fall behind."""
 
@@ -25,7 +27,7 @@ def fit_relations(
     viewed = viewed_of(kept, recipe, settings)
     together = together_of(kept, now, recipe, settings)
     return Relations(
-        without_alternatives(together, viewed, recipe, settings),
+        without_alternatives(together, alternatives_of(kept, recipe, settings), recipe, settings),
         viewed,
         sessions_of(kept, recipe, settings),
     )
@@ -47,12 +49,26 @@ def together_of(
     return fit_together(kept, now, config, k=k, threads=settings.threads)
 
 
+def alternatives_of(
+    kept: Interactions, recipe: Recipe, settings: TrainingSettings
+) -> NeighborModel:
+    """Return what is looked at in the place of each item, with similarities up to 1."""
+    if not recipe.together_alternatives:
+        return NeighborModel.empty(kept.n_items)
+    return viewed_of(kept, recipe.with_value("viewed_exponent", COSINE), settings)
+
+
 def without_alternatives(
-    together: NeighborModel, viewed: NeighborModel, recipe: Recipe, settings: TrainingSettings
+    together: NeighborModel,
+    alternatives: NeighborModel,
+    recipe: Recipe,
+    settings: TrainingSettings,
 ) -> NeighborModel:
     """Return what is bought together, behind it what is looked at in each other's place."""
     share = recipe.together_alternatives
-    return less_alternatives(together, viewed, share, settings.together.k) if share else together
+    if not share:
+        return together
+    return less_alternatives(together, alternatives, share, settings.together.k)
 
 
 def viewed_of(kept: Interactions, recipe: Recipe, settings: TrainingSettings) -> NeighborModel:

@@ -116,6 +116,7 @@ def contexts_of(
 
     known: all that happened; of these each case has seen what its asker did before its instant.
     """
+    known = _of(cases.users, known)  # once: there may be a batch for every dated item
     for places in _batches(cases.instants, assortment):
         chosen = slice(places.start, places.stop)
         seen = _seen(known, cases.users[chosen], cases.instants[chosen])
@@ -166,9 +167,7 @@ def _seen(known: Interactions, users: Rows, instants: Times) -> Interactions:
 
     Who asks several times is several users.
     """
-    asking = np.zeros(known.n_users, dtype=np.bool_)
-    asking[users] = True
-    own = known.take(asking[known.users])
+    own = _of(users, known)
     by_user = np.argsort(own.users, kind="stable")
     bounds = offsets_of(np.bincount(own.users, minlength=known.n_users))
     askers = np.repeat(np.arange(len(users), dtype=np.int32), np.diff(bounds)[users])
@@ -177,6 +176,13 @@ def _seen(known: Interactions, users: Rows, instants: Times) -> Interactions:
     events, askers = events[past], askers[past]
     in_time = np.argsort(events, kind="stable")
     return replace(own.take(events[in_time]), users=askers[in_time], n_users=len(users))
+
+
+def _of(users: Rows, known: Interactions) -> Interactions:
+    """Return what these users did."""
+    asking = np.zeros(known.n_users, dtype=np.bool_)
+    asking[users] = True
+    return known.take(asking[known.users])
 
 
 def _seconds(instants: Times) -> Seconds:

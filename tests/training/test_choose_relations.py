@@ -60,6 +60,36 @@ def test_what_is_bought_soon_after_counts_where_baskets_are_told_apart(tmp_path:
     assert recipe.together_soon == 1.0
 
 
+def looked_at(lines: list[Line]) -> list[Line]:
+    """Return visits in which what was bought together is looked at, item 0 in every one first."""
+    orders: dict[str, list[Line]] = {}
+    for line in with_a_best_seller(lines):
+        orders.setdefault(line.order, []).append(line)
+    return [
+        replace(line, order="", type="detail_view", time=line.time + place * timedelta(minutes=1))
+        for own in orders.values()
+        for place, line in enumerate([*own[-1:], *own[:-1]])
+    ]
+
+
+def test_popularity_is_divided_out_of_what_is_looked_at_where_that_foresees_visits(
+    tmp_path: Path,
+) -> None:
+    settings = small_settings("viewed.exponents=[0.0, 0.5]", "viewed.smoothing=[0.0]")
+
+    recipe = chosen(tmp_path, looked_at(shop_lines()), settings)
+
+    assert recipe.viewed_exponent == 0.5
+
+
+def test_rare_items_count_more_in_sessions_where_that_foresees_visits(tmp_path: Path) -> None:
+    settings = small_settings("sessions.rarities=[0.0, 1.0]", "sessions.decays=[0.6]")
+
+    recipe = chosen(tmp_path, looked_at(shop_lines()), settings)
+
+    assert recipe.session_rarity == 1.0
+
+
 def test_values_that_gain_nothing_leave_the_first(tmp_path: Path) -> None:
     settings = small_settings("together.half_life_days=[0.0, 1e6]", "together.exponents=[0.5]")
     settings = replace(settings, together=replace(settings.together, soon=(0.0,), smoothing=(3.0,)))

@@ -93,6 +93,39 @@ def test_another_recipe_may_be_lower_only_within_the_tolerance(theirs: float, pa
     assert "v1" in "\n".join(found.lines())
 
 
+def of_two(first: list[float], second: list[float]) -> Evaluation:
+    """Return what two placements gain, case by case."""
+    table = evaluation().report.tables[0]
+    both = {"home": np.array(first), "cart": np.array(second)}
+    tables = tuple(replace(table, placement=name) for name in both)
+    return Evaluation(Report(("2026-01-01",), 28.0, tables), both, both)
+
+
+def test_one_placement_of_few_customers_that_is_lower_by_chance_does_not_block() -> None:
+    champion = replace(CHAMPION, evaluation=of_two([0.4] * 100, [0.2, 0.4] * 10))
+
+    found = verdict(of_two([0.42] * 100, [0.4, 0.1] * 10), champion)
+
+    assert found.passed
+    assert "cart" in next(line for line in found.lines() if "too few customers" in line)
+
+
+def test_one_placement_that_is_lower_for_certain_blocks_whatever_the_others_gain() -> None:
+    champion = replace(CHAMPION, evaluation=of_two([0.4] * 100, [0.4] * 100))
+
+    found = verdict(of_two([0.8] * 100, [0.38] * 100), champion)
+
+    assert [words.partition(":")[0] for words in found.failures] == ["cart"]
+
+
+def test_placements_that_are_all_lower_by_chance_block_together() -> None:
+    champion = replace(CHAMPION, evaluation=of_two([0.3, 0.5] * 10, [0.3, 0.5] * 10))
+
+    found = verdict(of_two([0.5, 0.2] * 10, [0.5, 0.2] * 10), champion)
+
+    assert [words.partition(":")[0] for words in found.failures] == ["all placements together"]
+
+
 def test_a_champion_that_cannot_be_refitted_is_compared_by_its_stored_measures() -> None:
     unreadable = replace(CHAMPION, stored={"home_ndcg_at_10": 0.5}, unreadable="too old")
 
