@@ -157,14 +157,7 @@ class Contexts:
     ) -> Self:
         seconds = np.array([int(query.now.timestamp()) for query in queries], dtype=np.int64)
         now = seconds.astype("datetime64[s]")
-        latest = (now + MOST_AHEAD).astype("datetime64[s]")
-
-        def read(facet: Facet) -> Timeline:
-            found = line(facet).until(latest)
-            found = found.settled() if facet is PURCHASES else found
-            return found.rolled_up(assortment.primaries)
-
-        lines = Remembered(read)
+        lines = _remembered(line, now, assortment.primaries)
         history, purchases, opinions = map(lines.of, (HISTORY, PURCHASES, OPINIONS))
         interests = interest.of(history, purchases, opinions, now)
         (seeds, cart, excluded), missing = rows_named(queries, assortment)
@@ -277,6 +270,18 @@ class Contexts:
         _, first = np.unique(owners[free], return_index=True)
         newest = free[first]
         return Ragged.of_pairs(owners[newest], line.rows[newest], len(self))
+
+
+def _remembered(line: Callable[[Facet], Timeline], now: Times, primaries: Rows) -> Remembered:
+    """Return the lines as stages see them: up to now, of what was not given back, by product."""
+    latest = (now + MOST_AHEAD).astype("datetime64[s]")
+
+    def read(facet: Facet) -> Timeline:
+        found = line(facet).until(latest)
+        found = found.settled() if facet is PURCHASES else found
+        return found.rolled_up(primaries)
+
+    return Remembered(read)
 
 
 def _shelf(queries: Sequence[Query], seconds: Seconds, assortment: Assortment) -> Shelf:

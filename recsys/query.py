@@ -122,10 +122,12 @@ class Page:
     queries: one a slot, in the order in which they may choose; 1 to 20. They have asker, instant,
         market, seeds, exclusions and scene in common.
     slotted: whether the caller speaks of slots, even where there is but one.
+    goes_on: whether later lists may go on from these.
     """
 
     queries: tuple[Query, ...]
     slotted: bool = False
+    goes_on: bool = True
 
     @property
     def asker(self) -> Query:

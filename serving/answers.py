@@ -116,9 +116,10 @@ def _computed(snapshot: Snapshot, asked: Sequence[AskedPage], means: Means) -> I
     for part, why in zip(parts, reasons, strict=True):
         found = _items(snapshot, part, why)
         if part.fills:
+            tiers = _tiers(snapshot, part, asked)
             for number, place in enumerate(part.places):
                 unmet = part.filled.unmet[number] if part.filled.unmet else ()
-                lists[place] = _filled_up(lists[place], found[number], unmet)
+                lists[place] = _filled_up(lists[place], found[number], unmet, tier=tiers[number])
         else:
             made = _answers(snapshot, part, found, asked, means.chance)
             lists |= zip(part.places, made, strict=True)
@@ -175,11 +176,16 @@ def _about(
 
 
 def _filled_up(
-    answer: Recommendation, items: Sequence[RecommendedItem], unmet: tuple[Unmet, ...]
+    answer: Recommendation,
+    items: Sequence[RecommendedItem],
+    unmet: tuple[Unmet, ...],
+    *,
+    tier: Tier,
 ) -> Recommendation:
     """Return the answer with items of the fallback behind its own.
 
-    unmet: rules that the list does not keep with these.
+    unmet: rules that the list does not keep with these. tier: how much these rest on, which is
+    said where the list's own rest on nothing.
     """
     if answer.fill is None:
         raise ValueError("the lists of a placement come before what fills them")
@@ -187,7 +193,8 @@ def _filled_up(
     more = tuple(replace(item, position=first + item.position) for item in items)
     n_items = first + len(more)
     fill = replace(answer.fill, returned=n_items, from_fallback=len(more), unmet=unmet)
-    return replace(answer, items=answer.items + more, fill=fill)
+    said = tier if more and answer.tier is Tier.POPULAR else answer.tier
+    return replace(answer, items=answer.items + more, tier=said, fill=fill)
 
 
 def _items(snapshot: Snapshot, part: Part, why: list[Reason]) -> list[list[RecommendedItem]]:

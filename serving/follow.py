@@ -123,6 +123,8 @@ class CatalogFollower:
                 await asyncio.sleep(RETRY_S)
                 continue
             snapshot, more = step.snapshot or snapshot, step.more
+        if not snapshot.bundle.version:  # which nobody warms, as one does a release
+            await run(self._thread, snapshot.placements.conditions.words.index)
         self._overlay, self._snapshot = overlay, snapshot
         return snapshot
 

@@ -156,9 +156,9 @@ class Recommender:
         Raises InvalidInput where items have no text to be grouped by, and as `recommend`.
         """
         self.check_groups(query, grouping)
-        return grouped(
-            await self.recommend(grouping.within(query), within_s=within_s), grouping, query
-        )
+        page = Page((grouping.within(query),), goes_on=False)
+        (answer,) = await self.recommend_page(page, within_s=within_s)
+        return grouped(answer, grouping, query)
 
     async def explain(self, page: Page, item_id: ItemId) -> Explanation:
         """Return why an item is in the list of a page of one, or why it is not.
@@ -269,7 +269,7 @@ class Recommender:
             else:
                 self._metrics.degraded.inc(sum(bool(each.degraded) for each in answer))
                 if self._lists:
-                    self._lists.keep(snapshot, one.shown, answer)
+                    self._lists.keep(snapshot, one.page, shown=one.shown, answers=answer)
         return answers
 
 

@@ -22,8 +22,11 @@ from serving.snapshot import Snapshot
 from serving.state.errands import NO_ERRAND, Errand, Found
 from serving.state.keys import ListKey, StateKey, StateKeys
 
-MOST_SHOWN = 10_000
-"""Items that a chain of lists remembers; beyond it the oldest may come again."""
+MOST_SHOWN = 1_000
+"""Items that a chain of lists remembers, twice the longest list; beyond it the oldest may come
+again. Each answer stores its whole chain, so it bounds what one call leaves behind: 4 KB a list."""
+MOST_RIDING = 64 * 1024
+"""Bytes of lists that ride on one read, which somebody waits for."""
 MOST_LOOKED_UP = 100_000
 """Items whose rows are remembered: looking one up takes as long as all else about keeping it."""
 FLUSH_S = 0.02
@@ -68,7 +71,7 @@ class ShownLists:
             return NO_ERRAND
         named = (query.continues for page in pages for query in page.queries if query.continues)
         wanted = tuple(dict.fromkeys(map(self._keys.listed, named)))
-        return Errand(wanted, self._taken()) if asked or wanted else NO_ERRAND
+        return Errand(wanted, self._riding(wanted)) if asked or wanted else NO_ERRAND
 
     def shown(self, page: Page, found: Found) -> ShownRows:
         """Return what each slot of a page goes on from."""
@@ -77,18 +80,31 @@ class ShownLists:
             for query in page.queries
         )
 
-    def keep(self, snapshot: Snapshot, shown: ShownRows, answers: Sequence[Recommendation]) -> None:
-        """Keep the lists of a page, each with what it went on from."""
-        if not self._kept:
+    def keep(
+        self,
+        snapshot: Snapshot,
+        page: Page,
+        *,
+        shown: ShownRows,
+        answers: Sequence[Recommendation],
+    ) -> None:
+        """Keep the lists of a page, each with what it went on from.
+
+        shown: by slot; empty where it was not read. A list that should go on is not kept then,
+        or one that went on from it would repeat what came before and say that it does not.
+        """
+        if not (self._kept and page.goes_on):
             return
         for slot, answer in enumerate(answers):
+            if page.queries[slot].continues and not shown:
+                continue
             rows = self._rows_of([item.item_id for item in answer.items], snapshot)
             packed = struct.pack(f"<{len(rows)}i", *rows)
             if shown and (before := shown[slot]) is not None:
                 packed = before.astype(_PACKED).tobytes() + packed
             key = self._keys.listed(answer.attribution_token)
             self._waiting[key] = packed[-MOST_SHOWN * _PACKED.itemsize :]
-        if self._timer is None:
+        if self._waiting and self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._flush_s, self._flush_soon)
 
@@ -114,6 +130,24 @@ class ShownLists:
             found = snapshot.assortment.vocabulary.rows(missing).tolist()
             known.update(zip(missing, found, strict=True))
         return [known[one] for one in ids]
+
+    def _riding(self, wanted: Sequence[ListKey]) -> tuple[tuple[ListKey, bytes], ...]:
+        """Return what a read takes along, which waits no more; the rest waits for the timer.
+
+        Those that it wants itself go in any case, others while there is room.
+        """
+        riding = {key: self._waiting[key] for key in wanted if key in self._waiting}
+        room = MOST_RIDING - sum(map(len, riding.values()))
+        for key, packed in self._waiting.items():
+            room -= 0 if key in riding else len(packed)
+            if room < 0:
+                break
+            riding[key] = packed
+        if len(riding) == len(self._waiting):
+            return self._taken()
+        for key in riding:
+            del self._waiting[key]
+        return tuple(riding.items())
 
     def _taken(self) -> tuple[tuple[ListKey, bytes], ...]:
         """Return what waits; it waits no more."""

@@ -180,6 +180,7 @@ class SnapshotKeeper:
         overlaid: Callable[[Snapshot], Awaitable[Snapshot]] | None = None,
     ) -> None:
         self._latest: Snapshot | None = None
+        self._newest: Snapshot | None = None
         self._metrics = metrics or ReleaseMetrics.of(Registry())
         self._folder = folder
         self._placements = placements
@@ -208,23 +209,21 @@ class SnapshotKeeper:
                 served = self._version()
                 yield self.snapshot
 
-    def publish(self, snapshot: Snapshot) -> None:
-        """Serve another snapshot from now on, with what is wanted now."""
-        self._latest = snapshot.wanting(self._counted, self._latest)
+    async def publish(self, snapshot: Snapshot) -> None:
+        """Serve another snapshot, with what is wanted now; return when it, or a newer one, is."""
+        self._newest = snapshot
+        await self._serve(snapshot)
 
     async def keep_publishing(self, snapshots: AsyncIterator[Snapshot]) -> None:
         """Serve each snapshot of the same release, as they come."""
         async for snapshot in snapshots:
-            self.publish(snapshot)
+            await self.publish(snapshot)
 
     async def want(self, counted: Trends) -> None:
         """Serve with this as what is wanted from now on, whatever else changes."""
         self._counted = counted
-        before = self._latest
-        if before is not None:
-            made = await asyncio.to_thread(before.wanting, counted, before)
-            if self._latest is before:  # else one was published with the same
-                self._latest = made
+        if self._newest is not None:
+            await self._serve(self._newest)
 
     async def check(self) -> bool:
         """Load what the pointer names, if that is news, and return whether it is served now."""
@@ -235,7 +234,7 @@ class SnapshotKeeper:
         self._seen = pointer
         try:
             loaded = await asyncio.to_thread(self._loaded, pointer.version)
-            self.publish(await self._overlaid(loaded))
+            await self.publish(await self._overlaid(loaded))
         except Exception as error:  # whatever is wrong with a release, the old one is served on
             self._refused(pointer.version, error)
             await self._stand_in()
@@ -244,13 +243,30 @@ class SnapshotKeeper:
         log.info("release served", version=pointer.version)
         return True
 
+    async def _serve(self, newest: Snapshot) -> None:
+        """Serve the newest snapshot with what is wanted, made beside the loop.
+
+        Whatever either is replaced by meanwhile, it is made again: none goes back to an older one.
+        """
+        while True:
+            counted = self._counted
+            try:
+                made = await asyncio.to_thread(newest.wanting, counted, self._latest)
+            except Exception:
+                self._newest = self._latest if self._newest is newest else self._newest
+                raise
+            if self._newest is newest and self._counted is counted:
+                self._latest = made
+                return
+            newest = self._newest or newest
+
     async def _stand_in(self) -> None:
         """Serve the catalog where nothing is served."""
         if self._latest is not None:
             return
         try:
             bare = Snapshot.of(nothing_learned(), self._placements)
-            self.publish(await self._overlaid(bare))
+            await self.publish(await self._overlaid(bare))
         except Exception as error:  # whatever is wrong with the catalog, events are taken
             log.error("catalog cannot stand in", reason=type(error).__name__, message=str(error))
 

@@ -182,13 +182,9 @@ async def _upkeep(
             CatchUp(settings.log_file, settings.lake_folder, store, gate) as catch_up,
             Archive(settings, utc_now) as archive,
         ):
-            eraser = Eraser(
-                Places.of(settings),
-                keys,
-                Live(store, StateErasing(store, server.address, keys)),
-                Threads(archive.in_archive, archive.in_customers, settle_s=_SETTLE_S),
-                clock=utc_now,
-            )
+            live = Live(store, StateErasing(store, server.address, keys))
+            threads = Threads(archive.in_archive, archive.in_customers, settle_s=_SETTLE_S)
+            eraser = Eraser(Places.of(settings), keys, live, threads, clock=utc_now)
             await eraser.run()  # before anybody is answered: the folder may be a backup's
             yield Upkeep(
                 catch_up,

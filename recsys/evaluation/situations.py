@@ -23,6 +23,7 @@ from recsys.arrays import (
 from recsys.evaluation.splits import Split
 from recsys.events import EVENT_CODES, EventType
 from recsys.interactions import Interactions
+from recsys.models.sessions import LOOKS, STEPS
 from recsys.timelines import Ragged
 
 DUE_WITHIN = np.timedelta64(7, "D")
@@ -30,8 +31,6 @@ DUE_WITHIN = np.timedelta64(7, "D")
 MOST_SESSIONS = 3
 """Sessions of one customer that are asked about, so that nobody speaks for all."""
 
-_LOOKS = (EventType.CLICK, EventType.DETAIL_VIEW)
-_STEPS = (*_LOOKS, EventType.ADD_TO_CART, EventType.PURCHASE)
 _SECOND = np.timedelta64(1, "s")
 
 
@@ -83,7 +82,7 @@ def looking_around(split: Split, rng: np.random.Generator, most: int) -> Askers:
     of the session that are followed, at a later second, by something new; so are the sessions, at
     most `MOST_SESSIONS` a customer.
     """
-    steps = _Steps.of(split.future.of_kind(*_STEPS))
+    steps = _Steps.of(split.future.of_kind(*STEPS))
     looks = rng.permutation(steps.looks())
     _, first = np.unique(steps.sessions[looks], return_index=True)
     looks = rng.permutation(looks[first])
@@ -143,7 +142,7 @@ class _Steps:
             steps.users[order],
             items,
             steps.times[order],
-            np.isin(steps.kinds[order], [EVENT_CODES[kind] for kind in _LOOKS]),
+            np.isin(steps.kinds[order], [EVENT_CODES[kind] for kind in LOOKS]),
             new,
             np.searchsorted(sessions, sessions, side="right"),
         )

@@ -28,7 +28,9 @@ from recsys.timelines import Ragged, Timeline, Weighted
 MOST_STEPS = 10
 """Items of the asker's session that count, the newest."""
 
-STEPS = (EventType.CLICK, EventType.DETAIL_VIEW, EventType.ADD_TO_CART, EventType.PURCHASE)
+LOOKS = (EventType.CLICK, EventType.DETAIL_VIEW)
+"""What looking at an item is."""
+STEPS = (*LOOKS, EventType.ADD_TO_CART, EventType.PURCHASE)
 """What a session is made of."""
 
 BREAK_SECONDS = int(BREAK / np.timedelta64(1, "s"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -54,17 +55,24 @@ from recsys.pipeline.related_sources import (
     RelatedSource,
     SimilarToHistory,
 )
-from recsys.pipeline.sources import (
-    BuyAgain,
-    Nearest,
-    Popular,
-    Source,
-)
+from recsys.pipeline.sources import BuyAgain, Nearest, Popular, Source
 from recsys.pipeline.stages import Adjuster, Filter
 from recsys.pipeline.trending_source import PopularThere, Trending, WantedSource
 from recsys.predicates.errors import InvalidFilter
 
 AnySource = Source | RelatedSource | OwnSource | WantedSource
+
+_Learned = Literal[
+    SourceKind.NEAREST,
+    SourceKind.SIMILAR_TO_HISTORY,
+    SourceKind.BOUGHT_TOGETHER,
+    SourceKind.ALSO_VIEWED,
+    SourceKind.ALIKE,
+    SourceKind.SESSION,
+    SourceKind.BUY_AGAIN,
+    SourceKind.BOUGHT_LATELY,
+    SourceKind.POPULAR,
+]
 
 DAYS_OF_ROTATION_ASKED_FOR = 7.0
 """How long a showing counts where a request wants rotation and its placement says nothing of it."""
@@ -215,6 +223,26 @@ def source_of(
     days: how far back it looks. words: of the bundle's catalog, where there are any already.
     """
     match kind:
+        case SourceKind.TRENDING:
+            return Trending()
+        case SourceKind.RECENTLY_VIEWED:
+            return RecentlyViewed(days)
+        case SourceKind.ABANDONED:
+            return Abandoned(days)
+        case SourceKind.NEW:
+            return _new(bundle, days)
+        case SourceKind.DUE:
+            return Due()
+        case SourceKind.SEARCHED:
+            spoken = words or CatalogWords.of(bundle.catalog)
+            return Searched(spoken.index, bundle.catalog.primaries, bundle.popularity.counts)
+        case _:
+            return _learned(kind, bundle)
+
+
+def _learned(kind: _Learned, bundle: ModelBundle) -> AnySource:
+    """Return the source of this kind over a model that was trained."""
+    match kind:
         case SourceKind.NEAREST:
             return Nearest(bundle.factors, bundle.index)
         case SourceKind.SIMILAR_TO_HISTORY:
@@ -233,19 +261,6 @@ def source_of(
             return BuyAgain(bundle.repurchase.lately())
         case SourceKind.POPULAR:
             return PopularThere(Popular(bundle.popularity))
-        case SourceKind.TRENDING:
-            return Trending()
-        case SourceKind.RECENTLY_VIEWED:
-            return RecentlyViewed(days)
-        case SourceKind.ABANDONED:
-            return Abandoned(days)
-        case SourceKind.NEW:
-            return _new(bundle, days)
-        case SourceKind.DUE:
-            return Due()
-        case SourceKind.SEARCHED:
-            spoken = words or CatalogWords.of(bundle.catalog)
-            return Searched(spoken.index, bundle.catalog.primaries, bundle.popularity.counts)
 
 
 def _new(bundle: ModelBundle, days: float) -> New:

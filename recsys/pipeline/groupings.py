@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import log2
 
@@ -89,14 +89,7 @@ def grouped(answer: Recommendation, grouping: Grouping, query: Query) -> Recomme
     An item counts in each group that it has a value of; one without any in none.
     query: whose `item_fields` each item keeps.
     """
-    best = max((item.score for item in answer.items), default=0.0)
-    scores: dict[str, float] = {}
-    members: dict[str, list[RecommendedItem]] = {}
-    for item in answer.items:
-        share = max(item.score / best, 0.0) if best > 0 else 1.0
-        for value in _values(item, grouping):
-            scores[value] = scores.get(value, 0.0) + share / log2(1 + item.position)
-            members.setdefault(value, []).append(item)
+    scores, members = _scored(answer.items, grouping)
     order = sorted(scores, key=lambda value: (-scores[value], value))[: grouping.n_groups]
     groups = (
         Group(value, scores[value], _placed(members[value][: grouping.n_items], query))
@@ -112,6 +105,21 @@ def grouped(answer: Recommendation, grouping: Grouping, query: Query) -> Recomme
         answer.personalised,
         answer.missing_ids,
     )
+
+
+def _scored(
+    items: Sequence[RecommendedItem], grouping: Grouping
+) -> tuple[dict[str, float], dict[str, list[RecommendedItem]]]:
+    """Return the score of each group, and its items, best first."""
+    best = max((item.score for item in items), default=0.0)
+    scores: dict[str, float] = {}
+    members: dict[str, list[RecommendedItem]] = {}
+    for item in items:
+        share = max(item.score / best, 0.0) if best > 0 else 1.0
+        for value in _values(item, grouping):
+            scores[value] = scores.get(value, 0.0) + share / log2(1 + item.position)
+            members.setdefault(value, []).append(item)
+    return scores, members
 
 
 def _groups(of: Scope, kind: ValueType, name: str) -> bool:

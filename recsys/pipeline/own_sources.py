@@ -175,9 +175,9 @@ class Searched:
     def retrieve(self, contexts: Contexts, eligible: Eligibility, k: int) -> Candidates:
         """Return the items that match each query's search; nothing for who searched nothing."""
         parts = [
-            (query, *self._matching(asked.scene.search))
+            (query, *self._matching_once(contexts, text))
             for query, asked in enumerate(contexts.queries)
-            if asked.scene.search
+            if (text := asked.scene.search)
         ]
         queries = [np.full(len(rows), query, dtype=np.int32) for query, rows, _ in parts]
         nothing = np.empty(0, dtype=np.int32)
@@ -191,6 +191,10 @@ class Searched:
     def anchors(self, contexts: Contexts, candidates: Candidates) -> Rows:
         """Return -1: what was searched for is no item."""
         return np.full(len(candidates), -1, dtype=np.int32)
+
+    def _matching_once(self, contexts: Contexts, text: str) -> tuple[Rows, Scores]:
+        """Return what matches a text, looked up once for all lists of a page, which share it."""
+        return contexts.once(self, f"matching {text}", lambda: self._matching(text))
 
     def _matching(self, text: str) -> tuple[Rows, Scores]:
         """Return the products, each once, that match a text, and how well."""

@@ -83,14 +83,7 @@ async def write_picks(
     users = await asyncio.to_thread(_audience, settings, job)
     async with state_for_job(settings) as state:
         await state.bring_up_to_date(told)
-        recommender = Recommender(
-            Held(snapshot),
-            state.store,
-            state.keys,
-            chance=secrets.token_bytes,
-            batch_size=settings.batch_size,
-            languages=settings.spoken_languages(),
-        )
+        recommender = _recommender(settings, snapshot, state)
         counts = PickCounts(0, 0, 0, 0, snapshot.bundle.version)
         with picks_file(job.out, snapshot.pipelines[job.placement].size) as write:
             for start in range(0, len(users), settings.batch_size):
@@ -102,6 +95,18 @@ async def write_picks(
                 counts = counts.more(found, unsubscribed=len(asked) - len(batch))
                 told("choosing", start + len(asked), len(users))
     return counts
+
+
+def _recommender(settings: ServingSettings, snapshot: Snapshot, state: JobState) -> Recommender:
+    """Return what chooses from one snapshot."""
+    return Recommender(
+        Held(snapshot),
+        state.store,
+        state.keys,
+        chance=secrets.token_bytes,
+        batch_size=settings.batch_size,
+        languages=settings.spoken_languages(),
+    )
 
 
 def _snapshot(settings: ServingSettings, placement: str) -> Snapshot:

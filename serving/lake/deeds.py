@@ -35,21 +35,22 @@ WITH done AS (
   JOIN weights USING (type) WHERE item_row >= 0 AND NOT robot
 ),
 once AS (
-  SELECT who, item_row, market, (hour // 24)::INT AS day,
-    max(weight * 24 + hour % 24)::INT AS best
+  SELECT who, item_row, (hour // 24)::INT AS day,
+    -- of what is as strong, and of one hour, that of the market named last, in whatever order
+    max({best: (weight * 24 + hour % 24)::INT, market: market}) AS most
   FROM done WHERE hour >= 24 * $first_day GROUP BY ALL
 )
 SELECT
-  CASE WHEN day >= $first_open THEN hash(who, item_row, market, day) ELSE 0::UBIGINT END AS pair,
-  market, item_row, day,
-  sum(CASE WHEN day >= $first_open THEN best ELSE best // 24 END)::BIGINT AS best
+  CASE WHEN day >= $first_open THEN hash(who, item_row, day) ELSE 0::UBIGINT END AS pair,
+  most.market AS market, item_row, day,
+  sum(CASE WHEN day >= $first_open THEN most.best ELSE most.best // 24 END)::BIGINT AS best
 FROM once GROUP BY ALL ORDER BY pair
 """
 """What each asker did with each item on each day, or the sums over them before the first open day.
 
 Events that call themselves a robot's are left out. Whoever comes back counts once a day with an
-item, by the strongest of what they did, and so does an event that stands in both: nobody makes a
-trend alone.
+item, by the strongest of what they did and in the market of that, whatever other markets they name,
+and so does an event that stands in both: nobody makes a trend alone.
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -185,9 +186,11 @@ class Counting:
         self._failing = True
 
     def _close(self) -> None:
-        if self._counter is not None:
-            self._counter.close()
-            self._counter = None
+        """Let the counter go, if there is one; it raises nothing, whatever it comes upon."""
+        counter, self._counter = self._counter, None
+        if counter is not None:
+            with suppress(Exception):
+                counter.close()
 
 
 def _hour(now: datetime) -> float:

@@ -1,4 +1,4 @@
-"""The tally: deeds counted once for each asker, item, day and market, in whatever order they come.
+"""The tally: deeds counted once for each asker, item and day, in whatever order they come.
 
 Of the last days each asker's deeds are told apart; of the days before only sums are kept.
 """
@@ -18,12 +18,12 @@ from recsys.models.trends import Activity, Memory, Trends
 HOURS_A_DAY = 24
 
 Pairs = NDArray[np.uint64]
-"""(n,) hashes of an asker, an item, a day and a market; they name nobody and are kept nowhere."""
+"""(n,) hashes of an asker, an item and a day; they name nobody and are kept nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deeds:
-    """What askers did with items, each with one item on one day in one market: the strongest.
+    """What askers did with items, each with one item on one day: the strongest, in its market.
 
     names: of markets. pairs: (n,) ascending, each once. markets: (n,) places in `names`.
     rows: (n,) int32 items. days: (n,) int32 since 1970.
@@ -58,7 +58,7 @@ class Deeds:
         )
 
     def joined(self, other: Self) -> Self:
-        """Return both together: of what is in both, the better.
+        """Return both together: of what is in both, the better; of equals the market named last.
 
         Laws: what is joined twice is joined once, and the order makes no difference but to the
         order of the names.
@@ -71,10 +71,24 @@ class Deeds:
         known = np.zeros(len(other), dtype=np.bool_)
         within = places < len(self)
         known[within] = self.pairs[places[within]] == other.pairs[within]
-        best = self.best.copy()
-        np.maximum.at(best, places[known], other.best[known])
-        grown = replace(self, names=names, best=best)
+        grown = replace(self, names=names).bettered(other.take(known), places[known])
         return grown.inserted(other.take(~known), places[~known])
+
+    def bettered(self, others: Self, places: NDArray[np.int64]) -> Self:
+        """Return the deeds with others in place of those at these (m,) places, if they are better.
+
+        Both under the same names of markets.
+        """
+        ranks = placed(self.names, sorted(self.names))
+        new, old = (
+            deeds.best.astype(np.int64) * len(ranks) + ranks[deeds.markets]
+            for deeds in (others, self.take(places))
+        )
+        better = new > old
+        best, markets = self.best.copy(), self.markets.copy()
+        best[places[better]] = others.best[better]
+        markets[places[better]] = others.markets[better]
+        return replace(self, best=best, markets=markets)
 
     def inserted(self, new: Self, places: NDArray[np.int64]) -> Self:
         """Return the deeds with new ones before those at these (m,) places."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 import time
@@ -31,6 +32,7 @@ from serving.api.recommendation_servicer import RecommendationServicer
 from serving.metrics import CallMetrics, Registry, totals
 from serving.pace import Pace, to_make
 from serving.recommender import Recommender
+from serving.shown_lists import ShownLists
 from serving.snapshot import Snapshot
 from serving.state.embedded import EmbeddedValkey
 from serving.state.errands import Errand, Found
@@ -140,6 +142,29 @@ async def test_page_that_would_take_longer_than_there_is_time_is_made_of_popular
     assert (first.tier, first.degraded) == (Tier.PERSONAL, "")
     assert (second.tier, second.degraded) == (Tier.POPULAR, "DEADLINE")
     assert second.item_ids == ("butter", "jam", "coffee")  # bread was bought: filters hold
+
+
+async def test_page_in_a_hurry_whose_state_was_read_goes_on_and_keeps_what_the_asker_did() -> None:
+    email = SHOP.pipelines["email"]
+    slow = replace(email, filters=(NamedFilter("slow", Dawdling(1.0)), *email.filters))
+    placements = replace(SHOP.placements, pipelines={"email": slow})
+    deeds = (EventType.PURCHASE, "bread", 3.0), (EventType.HIDE, "butter", 1.0)
+    store = KnownStates({"anna": shop.state(*deeds)})
+    shelf = Shelf(replace(SHOP, placements=placements))
+    lists = ShownLists(store, KEYS, flush_s=60.0)
+    tokens = (number.to_bytes(8, "big") for number in itertools.count())
+    asking = Recommender(shelf, store, KEYS, chance=lambda _: next(tokens), lists=lists)
+
+    answers = [await asking.recommend(asked_by("anna", "email", limit=1), within_s=AMPLE_S)]
+    for within_s in (0.36, AMPLE_S):
+        on = asked_by("anna", "email", limit=2, continues=answers[-1].attribution_token)
+        answers.append(await asking.recommend(on, within_s=within_s))
+
+    shown = [item for one in answers for item in one.item_ids]
+    assert [one.degraded for one in answers] == ["", "DEADLINE", ""]
+    assert [one.continued for one in answers] == [False, True, True]
+    assert len(set(shown)) == len(shown) >= 4
+    assert not {"bread", "butter"} & set(shown)
 
 
 def test_dear_answers_are_tried_again_after_some_that_were_spared() -> None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from recsys.arrays import keys_of
 from recsys.errors import NotReady
 from recsys.events import EventType
 from recsys.ids import ItemId
 from recsys.items import Item, Removal
+from recsys.models.trends import Activity, Trends
 from recsys.pipeline.alone import fills_up
-from recsys.pipeline.placement import DEFAULT_PLACEMENTS, parse_placements, read_placements
-from recsys.query import Page, ReasonCode
+from recsys.pipeline.placement import (
+    DEFAULT_PLACEMENTS,
+    PlacementConfig,
+    parse_placements,
+    read_placements,
+)
+from recsys.query import Page, ReasonCode, Scene
 from recsys.releases import move_pointer
 from recsys.rules.book import RuleBook
 from recsys.rules.rule import Rule, RuleKind
@@ -72,11 +80,13 @@ class House:
                     return snapshot
                 await asyncio.sleep(0.005)
 
-    def another_keeper(self) -> SnapshotKeeper:
+    def another_keeper(
+        self, placements: Mapping[str, PlacementConfig] = PLACEMENTS
+    ) -> SnapshotKeeper:
         """Return the keeper of a worker that starts now."""
         folder = ReleaseFolder(self.releases)
         follower = self.follower.overlaid
-        return SnapshotKeeper(folder, PLACEMENTS, lambda: shop.NOW, overlaid=follower)
+        return SnapshotKeeper(folder, placements, lambda: shop.NOW, overlaid=follower)
 
     def asking(self, states: KnownStates | None = None) -> Recommender:
         return Recommender(self.keeper, states or KnownStates(), KEYS, chance=bytes)
@@ -90,14 +100,16 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def following(folder: Path) -> AsyncIterator[House]:
+async def following(
+    folder: Path, placements: Mapping[str, PlacementConfig] = PLACEMENTS
+) -> AsyncIterator[House]:
     (folder / "releases").mkdir()
     Writer(folder / "log.sqlite", clock=lambda: shop.NOW).close()
     follower = CatalogFollower(
-        lambda: LogTail(folder / "log.sqlite"), PLACEMENTS, lambda: shop.NOW, interval_s=0.01
+        lambda: LogTail(folder / "log.sqlite"), placements, lambda: shop.NOW, interval_s=0.01
     )
     releases = ReleaseFolder(folder / "releases")
-    keeper = SnapshotKeeper(releases, PLACEMENTS, lambda: shop.NOW, overlaid=follower.overlaid)
+    keeper = SnapshotKeeper(releases, placements, lambda: shop.NOW, overlaid=follower.overlaid)
     await keeper.check()
     task = asyncio.create_task(keeper.keep_publishing(follower.snapshots()))
     try:
@@ -177,7 +189,7 @@ async def test_rules_hold_without_a_release(house: House) -> None:
     house.describe(*shop.items())
     snapshot = await house.until_known()
     pin = Rule("bread-first", RuleKind.PIN, item="bread", position=1)
-    house.keeper.publish(snapshot.ruled(RuleBook.of([pin])))
+    await house.keeper.publish(snapshot.ruled(RuleBook.of([pin])))
 
     answer = await house.asking().recommend(asked_by("anna"))
 
@@ -207,7 +219,7 @@ async def test_every_shipped_placement_answers_without_a_release(house: House) -
     house.describe(*shop.items())
     known = await house.until_known()
     placements = read_placements(DEFAULT_PLACEMENTS)
-    house.keeper.publish(Snapshot.of(known.bundle, placements))
+    await house.keeper.publish(Snapshot.of(known.bundle, placements))
 
     answers = await house.asking().recommend_batch(
         [asked_by("anna", name, seeds=(ItemId("tea"),)) for name in placements]
@@ -217,6 +229,36 @@ async def test_every_shipped_placement_answers_without_a_release(house: House) -
     pipelines = house.keeper.snapshot.pipelines if house.keeper.snapshot else {}
     assert {name for name, one in pipelines.items() if fills_up(one)} <= filled | {"on_sale"}
     assert not filled & {"recently_viewed", "abandoned", "because_you_viewed", "buy_again"}
+
+
+async def test_search_finds_and_trending_trends_without_a_release(house: House) -> None:
+    house.describe(*shop.items())
+    known = await house.until_known()
+    await house.keeper.publish(Snapshot.of(known.bundle, read_placements(DEFAULT_PLACEMENTS)))
+    sugar = keys_of(np.zeros(1, np.int32), known.bundle.catalog.vocabulary.rows(["sugar"]))
+    rising = Activity(sugar, np.array([60.0]), np.array([60.0]))
+    await house.keeper.want(Trends.of(("DE",), rising, 0.1))
+    searching = asked_by("x", "search_no_results", scene=Scene(search="butter"))
+
+    found, trending = await house.asking().recommend_batch([searching, asked_by("x", "trending")])
+
+    assert (found.item_ids[0], found.items[0].source) == ("butter", "searched")
+    assert (trending.item_ids[0], trending.items[0].source) == ("sugar", "trending")
+    assert len(found.items) == len(trending.items) == len(NEWEST_FIRST)
+    assert found.degraded == trending.degraded == "NO_RELEASE"
+
+
+async def test_words_of_the_catalog_are_gathered_before_anybody_searches(tmp_path: Path) -> None:
+    placements = read_placements(DEFAULT_PLACEMENTS)
+    async with following(tmp_path, placements) as house:
+        house.describe(*shop.items())
+        grown = await house.until_known()
+        started = house.another_keeper(placements)
+        await started.check()
+
+    assert started.snapshot is not None
+    for snapshot in (grown, started.snapshot):
+        assert snapshot.placements.conditions.words.made
 
 
 async def test_first_release_takes_over_and_so_do_its_models(house: House) -> None:

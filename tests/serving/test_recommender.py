@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 
 from recsys.context import Contexts
@@ -13,6 +14,7 @@ from recsys.errors import NotFound, NotReady, Unavailable
 from recsys.events import EventType
 from recsys.fill_report import FillReport
 from recsys.ids import ItemId
+from recsys.models.trends import Activity, Trends
 from recsys.pipeline.pipeline import NamedFilter
 from recsys.pipeline.placement import parse_placements
 from recsys.predicates.errors import InvalidFilter
@@ -405,6 +407,28 @@ fallback = "home"
     assert [item.position for item in answer.items] == [1, 2, 3]
     assert answer.fill is not None
     assert (answer.fill.returned, answer.fill.from_fallback) == (3, 2)
+
+
+@pytest.mark.parametrize(("market", "tier"), [("DE", Tier.SEGMENT), ("FR", Tier.POPULAR)])
+async def test_list_of_its_fallback_alone_is_said_to_rest_on_what_that_rests_on(
+    market: str, tier: Tier
+) -> None:
+    again = """
+[placements.again]
+size = 3
+sources = [{ kind = "buy_again", k = 10 }]
+fallback = "home"
+"""
+    tea = np.array([shop.ROW["tea"]], dtype=np.int64)
+    of_market = Trends.of(("DE",), Activity(tea, np.full(1, 300.0), np.full(1, 300.0)), 0.1)
+    snapshot = Snapshot.of(shop.bundle("v1"), parse_placements(shop.PLACEMENTS + again))
+    asking = recommender(KnownStates(), Shelf(snapshot.wanting(of_market)))
+
+    answer = await asking.recommend(asked_by("nobody", "again", market=market))
+
+    assert answer.fill
+    assert answer.fill.from_fallback == len(answer.items) == 3
+    assert answer.tier is tier
 
 
 async def test_filter_counts_inside_the_search_so_the_list_is_full() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
 from protos.recsys.v1 import recommendation_service_pb2 as pb
-from recsys.errors import InvalidInput
+from recsys.errors import InvalidInput, Unavailable
+from recsys.pipeline.groupings import Grouping
 from recsys.pipeline.placement import parse_placements
 from recsys.query import Page, Recommendation, Tier
 from serving import shown_lists
@@ -27,12 +29,14 @@ from serving.recommender import Recommender, StateReader
 from serving.shown_lists import ShownLists
 from serving.snapshot import Snapshot
 from serving.state.embedded import EmbeddedValkey
-from serving.state.keys import StateKeys
+from serving.state.errands import Errand, Found
+from serving.state.keys import StateKey, StateKeys
 from serving.state.redis_store import RedisSettings, RedisStateStore
 from tests import shop
 from tests.serving.test_recommender import (
     ANNA,
     KEYS,
+    SHOP,
     KnownStates,
     Shelf,
     UnreachableStates,
@@ -114,6 +118,125 @@ async def test_chain_that_is_too_long_to_be_remembered_shows_the_oldest_again(
     assert not set(second.item_ids) & set(first.item_ids)
     assert third.item_ids[:2] == first.item_ids[:2]
     assert not set(third.item_ids) & set(second.item_ids)
+
+
+async def test_list_of_a_longest_chain_is_kept_in_4_kilobytes() -> None:
+    store = KnownStates()
+    asking, lists = worker(store)
+    answer = await asking.recommend(asked_by("anna"))
+    before = np.arange(5_000, dtype=np.int32)
+
+    lists.keep(SHOP, Page((asked_by("anna"),)), shown=(before,), answers=[answer])
+    await lists.flush()
+
+    (kept,) = store.lists.values()
+    assert len(kept) == 4_000
+    assert kept[-16:] == b"".join(shop.ROW[item].to_bytes(4, "little") for item in answer.item_ids)
+
+
+async def test_read_takes_few_lists_along_and_the_rest_is_flushed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shown_lists, "MOST_RIDING", 40)
+    store = KnownStates()
+    asking, lists = worker(store)
+    page = Page((asked_by(""),) * 5, slotted=True)
+    (one, *_) = await asking.recommend_page(page)
+    await lists.flush()
+    store.lists.clear()
+    answers = [replace(one, attribution_token=f"token {number}") for number in range(5)]
+    lists.keep(SHOP, page, shown=(), answers=answers)
+
+    await asking.recommend(asked_by("anna"))
+    riding = len(store.lists)
+    await lists.flush()
+
+    assert riding == 2
+    assert len(store.lists) == 6
+
+
+async def test_list_that_a_read_goes_on_from_rides_however_many_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shown_lists, "MOST_RIDING", 4)
+    asking, _ = worker(KnownStates())
+    await asking.recommend(asked_by(""))
+
+    first, second = await chain(asking, 2, limit=4)
+
+    assert second.continued
+    assert not set(second.item_ids) & set(first.item_ids)
+
+
+async def test_list_too_large_to_ride_goes_to_the_store_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shown_lists, "MOST_RIDING", 4)
+    store = KnownStates()
+    asking, _ = worker(store, flush_s=0.01)
+    await asking.recommend(asked_by("anna"))
+
+    await asking.recommend(asked_by("ben"))
+    riding = len(store.lists)
+    await asyncio.sleep(0.2)
+
+    assert (riding, len(store.lists)) == (0, 2)
+
+
+@dataclass
+class TroubledStates:
+    """A store that is away, or does not answer, for a while."""
+
+    known: KnownStates = field(default_factory=KnownStates)
+    away: bool = False
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    incomplete: bool = False
+
+    async def find(self, keys: Sequence[Sequence[StateKey]], errand: Errand) -> Found:
+        if self.away:
+            raise Unavailable("no answer", reason="STATE_UNAVAILABLE")
+        await self.answers.wait()
+        return await self.known.find(keys, errand)
+
+
+@pytest.mark.parametrize("trouble", ["away", "hangs"])
+async def test_list_that_went_on_from_one_that_was_not_read_is_begun_anew_from(
+    trouble: str,
+) -> None:
+    store = TroubledStates()
+    asking, lists = worker(store)
+    store.answers.set()
+    first = await asking.recommend(asked_by("anna"))
+    await lists.flush()
+    if trouble == "away":
+        store.away = True
+    else:
+        store.answers.clear()
+
+    token = first.attribution_token
+    second = await asking.recommend(asked_by("anna", continues=token), within_s=0.05)
+    store.away = False
+    store.answers.set()
+    third = await asking.recommend(asked_by("anna", continues=second.attribution_token))
+    token = third.attribution_token
+    fourth = await asking.recommend(asked_by("anna", continues=token))
+
+    assert second.degraded
+    assert (second.continued, third.continued, fourth.continued) == (False, False, True)
+    assert third.item_ids == first.item_ids
+    assert not set(fourth.item_ids) & set(third.item_ids)
+
+
+async def test_groups_are_not_gone_on_from() -> None:
+    store = KnownStates()
+    asking, lists = worker(store)
+
+    groups = await asking.recommend_groups(asked_by("anna"), Grouping("category"))
+    await lists.flush()
+    after = await asking.recommend(asked_by("anna", continues=groups.attribution_token))
+
+    assert groups.groups
+    assert not after.continued
 
 
 async def test_shop_that_keeps_no_lists_begins_anew_and_stores_nothing() -> None:

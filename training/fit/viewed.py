@@ -12,9 +12,9 @@ from recsys.arrays import Rows, Seconds
 from recsys.events import EventType
 from recsys.interactions import Interactions
 from recsys.models.neighbors import NeighborModel
+from recsys.models.sessions import LOOKS
 from training.fit.neighbors import nearest_of
 
-LOOKS = (EventType.CLICK, EventType.DETAIL_VIEW)
 FARTHEST = 5
 """Looks apart that two items may be to be looked at together."""
 BLOCK = 2_000_000

@@ -210,7 +210,9 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     DEGRADED_REASON_UNSPECIFIED: _DegradedReason.ValueType  # 0
     """The answer is not degraded, or for a reason that has no value here yet."""
     DEGRADED_REASON_STATE_UNAVAILABLE: _DegradedReason.ValueType  # 1
-    """The store of customer state did not answer in time; the asker was treated as unknown."""
+    """The store of customer state did not answer in time; the asker was treated as unknown, and filters
+    on what they did leave nothing out.
+    """
     DEGRADED_REASON_STATE_BEHIND: _DegradedReason.ValueType  # 2
     """The store of customer state lacks events that were acknowledged: it was emptied and is being
     filled again, or takes no more for now. The answer rests on what it has.
@@ -221,7 +223,9 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     """
     DEGRADED_REASON_DEADLINE: _DegradedReason.ValueType  # 4
     """The deadline of the call left no time for more: the lists are made of popular items alone, for
-    nobody in particular, and obey all filters and rules.
+    nobody in particular. Rules hold, and filters on items and on what the request says. Filters on
+    what the asker did, such as purchases, hold where that was read in time; else nothing is known of
+    it, and they leave nothing out.
     """
 
 class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
@@ -230,7 +234,9 @@ class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
 DEGRADED_REASON_UNSPECIFIED: DegradedReason.ValueType  # 0
 """The answer is not degraded, or for a reason that has no value here yet."""
 DEGRADED_REASON_STATE_UNAVAILABLE: DegradedReason.ValueType  # 1
-"""The store of customer state did not answer in time; the asker was treated as unknown."""
+"""The store of customer state did not answer in time; the asker was treated as unknown, and filters
+on what they did leave nothing out.
+"""
 DEGRADED_REASON_STATE_BEHIND: DegradedReason.ValueType  # 2
 """The store of customer state lacks events that were acknowledged: it was emptied and is being
 filled again, or takes no more for now. The answer rests on what it has.
@@ -241,7 +247,9 @@ the shop has newest first.
 """
 DEGRADED_REASON_DEADLINE: DegradedReason.ValueType  # 4
 """The deadline of the call left no time for more: the lists are made of popular items alone, for
-nobody in particular, and obey all filters and rules.
+nobody in particular. Rules hold, and filters on items and on what the request says. Filters on
+what the asker did, such as purchases, hold where that was read in time; else nothing is known of
+it, and they leave nothing out.
 """
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
@@ -443,8 +451,9 @@ class RecommendRequest(_message.Message):
     """Optional. The `attribution_token` of an earlier answer, for a list that goes on from it: it holds
     no item of that list, nor of those that one went on from, until nothing is left. Its own token
     goes on in turn. A list is known for 30 minutes (the server's setting); then, or where the store
-    of customer state is away, the list begins anew, and `continued` says so. What is no token is
-    INVALID_ARGUMENT.
+    of customer state is away, the list begins anew, and `continued` says so. The last 1,000 items
+    are remembered; older ones may come again. The token of groups names no list to go on from. What
+    is no token is INVALID_ARGUMENT.
     """
     @_builtins.property
     def seed_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -663,7 +672,9 @@ class RecommendGroupsResponse(_message.Message):
     bundle_version: _builtins.str
     """Output only. Version of the model bundle that answered; empty where there is none yet."""
     attribution_token: _builtins.str
-    """Output only. Ties events to these groups: events that follow from them echo the token unchanged."""
+    """Output only. Ties events to these groups: events that follow from them echo the token unchanged.
+    It is for events alone: no list goes on from it.
+    """
     degraded: _builtins.bool
     """Output only. Whether the answer rests on less than is known, because a part of the service
     was away.

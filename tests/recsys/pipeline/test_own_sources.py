@@ -10,11 +10,13 @@ from recsys.catalog_words import CatalogWords
 from recsys.context import Contexts
 from recsys.eligibility import Eligibility
 from recsys.events import EventType
+from recsys.models.words import WordIndex
 from recsys.pipeline.compile import source_of
 from recsys.pipeline.own_sources import Abandoned, Due, New, OwnSource, RecentlyViewed, Searched
 from recsys.pipeline.placement import SourceKind
 from recsys.query import Scene
 from recsys.state import UserState
+from recsys.timelines import Ragged
 from tests import shop
 
 VIEW, CLICK = EventType.DETAIL_VIEW, EventType.CLICK
@@ -118,6 +120,32 @@ def test_a_search_finds_titles_and_categories_and_the_better_sold_of_those_alike
     assert searched("dairy", counts=np.array([0, 1, 0, 0, 9, 0, 0, 0, 0, 0])) == ["milk", "butter"]
     assert searched("dairy butter") == ["butter", "milk"]
     assert searched("") == []
+
+
+def test_lists_of_a_page_match_its_search_once_and_each_shows_what_it_may() -> None:
+    bundle = shop.bundle()
+    words, asked = CatalogWords.of(bundle.catalog), []
+
+    def index() -> WordIndex:
+        asked.append(1)
+        return words.index()
+
+    source = Searched(index, bundle.catalog.primaries, bundle.popularity.counts)
+    texts = ("dairy", "bread", "dairy")
+    queries = [shop.query(scene=Scene(search=text)) for text in texts]
+    page = shop.contexts([ANNA] * len(texts), queries)
+    every = np.ones(len(bundle.catalog), dtype=np.bool_)
+    none = Ragged.empty(len(texts))
+    some = every & (np.arange(len(every)) != shop.ROW["milk"])
+
+    first, second = (
+        source.retrieve(contexts, Eligibility(mask, none), 5)
+        for contexts, mask in ((page, every), (page.asking(queries), some))
+    )
+
+    assert len(asked) == len(set(texts))
+    assert shop.names(first.rows) == ["butter", "milk", "bread", "butter", "milk"]
+    assert shop.names(second.rows) == ["butter", "bread", "butter"]
 
 
 def test_a_search_finds_a_product_by_the_words_of_its_variants() -> None:

@@ -116,17 +116,17 @@ def event(
 
 def expected(events: Sequence[Event], now: datetime, open_days: int = 2) -> Sums:
     """Return what one asker at a time comes to: a day that is over counts at its noon."""
-    best: dict[tuple[str, str, str, int], tuple[int, int]] = {}
+    best: dict[tuple[str, str, int], tuple[int, int, str]] = {}
     for one in events:
         time = NOW if one.time - NOW > DAY else one.time  # the log took all of them at NOW
         hour = int(time.timestamp()) // 3_600
         who = one.user_id or one.visitor_id or one.session_id
-        key = who, one.market, one.item_id, hour // 24
+        key = who, one.item_id, hour // 24
         if one.type in DEEDS and not one.robot:
-            best[key] = max(best.get(key, (0, 0)), (DEEDS[one.type], hour))
+            best[key] = max(best.get(key, (0, 0, "")), (DEEDS[one.type], hour, one.market))
     sums: Sums = {}
     first_open = int(now.timestamp()) // 86_400 - open_days + 1
-    for (_, market, item, day), (weight, hour) in best.items():
+    for (_, item, day), (weight, hour, market) in best.items():
         at = hour if day >= first_open else day * 24 + 12
         age = now.timestamp() / 3_600 - at
         if age >= 0 and day >= first_open + open_days - 1 - 28:
@@ -294,6 +294,20 @@ def test_wave_of_buyers_trends_in_its_market_alone(counted: Counted) -> None:
     assert trends.tells_of("FR")
 
 
+def test_nobody_makes_a_trend_alone_by_going_round_the_markets(counted: Counted) -> None:
+    views = [event(n, EventType.DETAIL_VIEW, market=f"m{n:02}") for n in range(30)]
+
+    for view in views:  # in the log, in the lake, and in both
+        counted.take(view)
+        counted.look()
+    counted.drain()
+    counted.restart()
+    counted.look()
+
+    assert_alike(counted.sums(), {("m29", "i0"): (0.5 ** (1 / 6), 0.5 ** (1 / 168))})
+    assert not len(counted.read().trending("").rows)
+
+
 def test_file_is_written_when_something_came_and_not_again(counted: Counted) -> None:
     counted.take(event(1))
     counted.look()
@@ -317,6 +331,25 @@ def test_nothing_in_the_file_tells_who_it_was(counted: Counted) -> None:
     with np.load(counted.file) as found:
         assert set(found.files) == {"names", "keys", "recent", "usual", "share", "at"}
         assert len(found["keys"]) == 1
+
+
+async def test_counter_that_cannot_even_be_closed_ends_nothing(
+    counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Counter) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Counter, "look", fail)
+    monkeypatch.setattr(Counter, "close", fail)
+    metrics = UpkeepMetrics.of(Registry())
+
+    async with Counting(counted.plan, lambda: NOW, metrics) as made:
+        running = asyncio.create_task(made.keep_counting())
+        async with asyncio.timeout(10):
+            while metrics.failures.labels("trends")._value.get() < 3:  # as below
+                assert not running.done()
+                await asyncio.sleep(0.01)
+        running.cancel()
 
 
 async def test_fault_is_counted_said_once_and_counting_goes_on(counted: Counted) -> None:

@@ -22,7 +22,7 @@ MARKETS = ("", "DE", "FR")
 
 @dataclass(frozen=True)
 class Done:
-    """One deed. asker: its pair is made of all but weight and hour."""
+    """One deed. asker: its pair is made of all but market, weight and hour."""
 
     asker: int
     market: str
@@ -33,9 +33,11 @@ class Done:
 
     @property
     def pair(self) -> int:
-        return ((self.asker * 10 + MARKETS.index(self.market)) * 10 + self.row) * 10 + (
-            self.day - TODAY + 5
-        )
+        return (self.asker * 10 + self.row) * 10 + (self.day - TODAY + 5)
+
+    @property
+    def strength(self) -> tuple[int, int, str]:
+        return self.weight, self.hour, self.market
 
 
 deeds = st.builds(
@@ -50,33 +52,33 @@ deeds = st.builds(
 steps = st.lists(st.lists(deeds, max_size=6), max_size=5)
 
 
+def strongest(done: Sequence[Done]) -> dict[int, Done]:
+    """Return of each pair the strongest deed; of equals that of the market named last."""
+    best: dict[int, Done] = {}
+    for one in done:
+        best[one.pair] = max(best.get(one.pair, one), one, key=lambda deed: deed.strength)
+    return best
+
+
 def packed(done: Sequence[Done]) -> Deeds:
     """Return deeds as one query gives them: each pair once, its best."""
-    best: dict[int, tuple[int, Done]] = {}
-    for one in done:
-        rank = one.weight * 24 + one.hour
-        if one.pair not in best or best[one.pair][0] < rank:
-            best[one.pair] = rank, one
+    best = strongest(done)
     kept = [best[pair] for pair in sorted(best)]
-    names = tuple(dict.fromkeys(one.market for _, one in kept))
+    names = tuple(dict.fromkeys(one.market for one in kept))
     return Deeds(
         names,
         np.array(sorted(best), dtype=np.uint64),
-        np.array([names.index(one.market) for _, one in kept], dtype=np.int32),
-        np.array([one.row for _, one in kept], dtype=np.int32),
-        np.array([one.day for _, one in kept], dtype=np.int32),
-        np.array([rank for rank, _ in kept], dtype=np.int32),
+        np.array([names.index(one.market) for one in kept], dtype=np.int32),
+        np.array([one.row for one in kept], dtype=np.int32),
+        np.array([one.day for one in kept], dtype=np.int32),
+        np.array([one.weight * 24 + one.hour for one in kept], dtype=np.int32),
     )
 
 
 def counted(done: Sequence[Done], hour: float) -> dict[tuple[str, int], tuple[float, float]]:
     """Return recent and usual sums by market and row, deed by deed."""
-    best: dict[int, Done] = {}
-    for one in done:
-        kept = best.get(one.pair, one)
-        best[one.pair] = max(kept, one, key=lambda deed: (deed.weight, deed.hour))
     sums: dict[tuple[str, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for one in best.values():
+    for one in strongest(done).values():
         age = hour - (one.day * 24 + one.hour)
         if age >= 0:
             found = sums[one.market, one.row]
@@ -129,6 +131,15 @@ def test_visitor_who_comes_back_all_day_counts_once_by_what_they_wanted_most() -
 
     sums = told(tally, TODAY * 24 + 12)
     assert sums == {("DE", 0): pytest.approx((5 * 0.5 ** (9 / 6), 5 * 0.5 ** (9 / 168)))}
+
+
+def test_visitor_who_goes_round_the_markets_counts_once_where_they_wanted_most() -> None:
+    tally = empty_tally()
+
+    for place, market in enumerate(("FR", "DE", "FR", "")):
+        tally = tally.joined(packed([Done(1, market, 0, TODAY, 3, weight=1 + (place == 1))]))
+
+    assert told(tally, TODAY * 24 + 3) == {("DE", 0): pytest.approx((2.0, 2.0))}
 
 
 def test_days_that_are_over_count_at_their_noon_and_fade_on() -> None:

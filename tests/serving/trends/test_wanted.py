@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,9 +77,66 @@ async def test_catalog_that_was_followed_from_older_counts_is_served_with_those_
     older = served(keeper)
     await keeper.want(counted(tea=300.0))
 
-    keeper.publish(replace(older))
+    await keeper.publish(replace(older))
 
     assert wanted(keeper) == ["tea"]
+
+
+async def held_back(
+    keeper: SnapshotKeeper, monkeypatch: pytest.MonkeyPatch, snapshot: Snapshot
+) -> tuple[threading.Event, asyncio.Task[None]]:
+    """Publish a snapshot whose first making takes until the event is set, or ten seconds."""
+    gate, wanting, first = threading.Event(), Snapshot.wanting, [snapshot]
+
+    def waiting(own: Snapshot, counted: Trends, before: Snapshot | None = None) -> Snapshot:
+        if own is snapshot and first:
+            first.clear()
+            gate.wait(10.0)
+        return wanting(own, counted, before)
+
+    monkeypatch.setattr(Snapshot, "wanting", waiting)
+    publishing = asyncio.create_task(keeper.publish(snapshot))
+    await asyncio.sleep(0.05)
+    return gate, publishing
+
+
+async def test_what_was_served_is_served_on_while_another_is_made(
+    keeper: SnapshotKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, later = served(keeper), Snapshot.of(shop.bundle("v2"), PLACEMENTS)
+
+    gate, publishing = await held_back(keeper, monkeypatch, later)
+
+    assert served(keeper) is before
+    gate.set()
+    await publishing
+    assert served(keeper).bundle.version == "v2"
+
+
+async def test_older_snapshot_that_took_longer_does_not_replace_a_newer_one(
+    keeper: SnapshotKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = (Snapshot.of(shop.bundle(one), PLACEMENTS) for one in ("v2", "v3"))
+    gate, publishing = await held_back(keeper, monkeypatch, older)
+
+    await keeper.publish(newer)
+    gate.set()
+    await publishing
+
+    assert served(keeper).bundle.version == "v3"
+
+
+async def test_counts_that_come_while_a_snapshot_is_made_are_served_with_it(
+    keeper: SnapshotKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Snapshot.of(shop.bundle("v2"), PLACEMENTS)
+    gate, publishing = await held_back(keeper, monkeypatch, later)
+
+    await keeper.want(counted(tea=300.0))
+    gate.set()
+    await publishing
+
+    assert (served(keeper).bundle.version, wanted(keeper)) == ("v2", ["tea"])
 
 
 async def test_counts_that_come_before_any_release_are_not_lost(tmp_path: Path) -> None:
