@@ -129,6 +129,7 @@ def test_supervisor_that_was_killed_counts_on_with_nothing_lost_or_counted_twice
                 lambda: _counted(server.data.path) == pytest.approx(expected, rel=1e-3),
                 "all is counted once",
             )
+        assert _counted(server.data.path) == pytest.approx(_expected(events), rel=1e-3)
     finally:
         again.end()
 

@@ -177,3 +177,5 @@ async def test_worker_serves_each_file_that_is_written(
         while wanted(keeper) != [item]:  # noqa: ASYNC110  # a snapshot tells nobody
             await asyncio.sleep(0.01)
     running.cancel()
+
+    assert wanted(keeper) == ["milk"]
