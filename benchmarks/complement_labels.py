@@ -179,6 +179,20 @@ def _pairs(lists: Ragged) -> Keys:
     return keys_of(lists.owners(), lists.rows)
 
 
+def table_of_labels(name: str, found: ComplementLabels) -> Table:
+    """Return how ten items beside each agree with what a publisher calls complements."""
+    made = harness.table(
+        f"{name}: {found.n_items:,} items with complements", "list", "complements", "substitutes"
+    )
+    for who, right, instead in (
+        ("bought together", found.complement_precision_at_10, found.substitute_share_at_10),
+        ("popular", found.popularity_precision_at_10, found.popularity_substitute_share_at_10),
+        ("cosine", found.cosine_precision_at_10, found.cosine_substitute_share_at_10),
+    ):
+        made.add_row(who, f"{right:.4f}", f"{instead:.4f}")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and tell."""
     parser = harness.parser((__doc__ or "").partition("\n")[0])
@@ -195,16 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report = harness.report_of(
         "complement_labels", options, sizes=sizes, metrics=metrics, packages=("implicit",)
     )
-    harness.tell(report, [_table(found)], options.json)
-
-
-def _table(found: ComplementLabels) -> Table:
-    made = harness.table("ten items beside each", "list", "complements", "substitutes")
-    values = list(asdict(found).values())[1:]
-    names = ("bought together", "best sellers", "cosine of who bought them")
-    for name, right, instead in zip(names, values[::2], values[1::2], strict=True):
-        made.add_row(name, f"{right:.4f}", f"{instead:.4f}")
-    return made
+    harness.tell(report, [table_of_labels(options.data.name, found)], options.json)
 
 
 if __name__ == "__main__":

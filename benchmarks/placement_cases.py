@@ -134,7 +134,7 @@ def peers_of(bundle: ModelBundle, past: Interactions) -> dict[str, ListMaker]:
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class Contest:
     """Placements over one bundle, with the peers that know the same."""
 
     bundle: ModelBundle

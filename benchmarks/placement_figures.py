@@ -64,20 +64,6 @@ def metrics_of_labels(labelled: Mapping[str, ComplementLabels]) -> dict[str, Num
     }
 
 
-def table_of_labels(name: str, found: ComplementLabels) -> Table:
-    """Return how ten items beside each agree with what a publisher calls complements."""
-    made = harness.table(
-        f"{name}: {found.n_items:,} items with complements", "list", "complements", "substitutes"
-    )
-    for who, right, instead in (
-        ("bought together", found.complement_precision_at_10, found.substitute_share_at_10),
-        ("popular", found.popularity_precision_at_10, found.popularity_substitute_share_at_10),
-        ("cosine", found.cosine_precision_at_10, found.cosine_substitute_share_at_10),
-    ):
-        made.add_row(who, f"{right:.4f}", f"{instead:.4f}")
-    return made
-
-
 def sizes_of(results: Sequence[ShopResult]) -> dict[str, Number]:
     """Return how large each shop is."""
     sizes: dict[str, Number] = {}

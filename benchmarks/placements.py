@@ -22,9 +22,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import harness
 from benchmarks.complement_labels import FOLDER as LABELLED
-from benchmarks.complement_labels import ComplementLabels, LabelledShop, measured
+from benchmarks.complement_labels import ComplementLabels, LabelledShop, measured, table_of_labels
 from benchmarks.described_shops import SHARED_DATA, journey_folder
-from benchmarks.placement_cases import OWN, Bench, Gained, last_cases
+from benchmarks.placement_cases import OWN, Contest, Gained, last_cases
 from benchmarks.placement_figures import (
     Judged,
     ShopResult,
@@ -32,7 +32,6 @@ from benchmarks.placement_figures import (
     metrics_of_labels,
     sizes_of,
     table_of,
-    table_of_labels,
     verdicts_of,
 )
 from benchmarks.placement_shops import JudgedShop, is_labelled, name_of, shop_in
@@ -153,9 +152,9 @@ def _judged(
     """Yield what each placement is worth over the test windows, those without a case left out."""
     found: dict[str, dict[str, Gained]] = {}
     for bundle, split in ready.trials:
-        bench = Bench.of(bundle, placements, split.past)
+        contest = Contest.of(bundle, placements, split.past)
         asked = _cases(placements, split, settings)
-        for name, gained in _gained(bench, asked, split.known, placements):
+        for name, gained in _gained(contest, asked, split.known, placements):
             before = found.setdefault(name, {})
             found[name] = {
                 maker: before[maker].and_of(one) if maker in before else one
@@ -189,7 +188,7 @@ def _judged_by_last(
     customers = Customers.at(end, events, Assortment.of(catalog))
     models = fit_models(events, customers, ready.recipe, settings)
     models = models.foreseeing(shop.dataset.descriptions, ready.recipe.content())
-    bench = Bench.of(models.bundle(catalog, ready.blends), placements, events)
+    contest = Contest.of(models.bundle(catalog, ready.blends), placements, events)
     asked = {
         name: last_cases(name, config.situation, events, shop.bought_last)
         for name, config in placements.items()
@@ -197,12 +196,12 @@ def _judged_by_last(
     }
     return [
         Judged(f"{name}_{LAST_PURCHASE}", "last purchase", gained)
-        for name, gained in _gained(bench, asked, events, placements)
+        for name, gained in _gained(contest, asked, events, placements)
     ]
 
 
 def _gained(
-    bench: Bench, asked: Mapping[str, Cases], known: Interactions, placements: Placements
+    contest: Contest, asked: Mapping[str, Cases], known: Interactions, placements: Placements
 ) -> Iterator[tuple[str, dict[str, Gained]]]:
     """Yield what every list-maker gains in the cases of each placement.
 
@@ -212,8 +211,8 @@ def _gained(
     for name, cases in asked.items():
         question = _question(placements[name])
         if question not in by_question:
-            by_question[question] = bench.peers_lists(cases, known)
-        lists = {OWN: bench.served(cases, known), **by_question[question]}
+            by_question[question] = contest.peers_lists(cases, known)
+        lists = {OWN: contest.served(cases, known), **by_question[question]}
         yield name, {maker: Gained.of(listed, cases) for maker, listed in lists.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -81,6 +81,24 @@ EXAMPLES = (
 )
 
 
+_ASKER = {
+    "user": "user_id",
+    "visitor": "visitor_id",
+    "session": "session_id",
+    "seed": "seeds",
+    "exclude": "excluded",
+    "fields": "item_fields",
+    **{name: name for name in ("market", "cart", "search", "category", "language", "device")},
+    **{name: name for name in ("page_type", "channel")},
+}
+"""What the client calls the options that tell who asks, and where."""
+_WISHES = {
+    "candidate": "candidates",
+    **{name: name for name in ("limit", "filter", "diversity", "rotation_rate", "min_relevance")},
+}
+_GROUPS = {name: name for name in ("limit", "filter", "level", "items_per_group")}
+
+
 def recommend(
     placement: PlacementName = "home",
     page: Placements = None,
@@ -114,38 +132,11 @@ def recommend(
 
     Example: recsys recommend --user 42 --placement home --limit 5
     """
-    asker: dict[str, Any] = {
-        "user_id": user,
-        "visitor_id": visitor,
-        "session_id": session,
-        "market": market,
-        "seeds": seed or (),
-        "cart": cart or (),
-        "excluded": exclude or (),
-        "search": search,
-        "category": category,
-        "language": language,
-        "device": device,
-        "page_type": page_type,
-        "channel": channel,
-        "item_fields": fields or (),
-    }
-    wishes: dict[str, Any] = {
-        "limit": limit,
-        "filter": filter,
-        "candidates": tuple(candidate or ()),
-        "diversity": diversity,
-        "rotation_rate": rotation_rate,
-        "min_relevance": min_relevance,
-    }
-    groups: dict[str, Any] = {
-        "limit": limit,
-        "filter": filter,
-        "level": level,
-        "items_per_group": items_per_group,
-    }
+    said = locals()
+    asker, wishes = _given(said, _ASKER), _given(said, _WISHES)
     with reached(address or settings_of().address) as client:
         if group_by:
+            groups = _given(said, _GROUPS)
             _show_groups(client.recommend_groups(placement, group_by, **asker, **groups), as_json)
         elif page:
             from serving.client import Slot  # not at the top: gRPC takes long to load
@@ -154,6 +145,12 @@ def recommend(
             _show_page(client.recommend_page(slots, **asker).lists, as_json)
         else:
             _show(client.recommend(placement, **asker, **wishes), as_json)
+
+
+def _given(said: Mapping[str, object], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what was said of these options, under the client's names for them."""
+    given = {name: said[option] for option, name in names.items() if said[option] is not None}
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in given.items()}
 
 
 def _show(answer: Recommendation, as_json: bool) -> None:
